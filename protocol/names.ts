@@ -1,0 +1,26 @@
+import { z } from 'zod';
+
+/** Names of datasets, models and jobs: safe as a KV key, a subject token and a file name. */
+export const nameSchema = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/,
+    'a name is 1–64 letters, digits, "_" or "-", and begins with a letter or digit',
+  );
+
+export const sha256Schema = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/, 'a SHA-256 is 64 lower-case hexadecimal digits');
+
+/** Largest sizes that are accepted from outside, so that no message can make a process allocate without bound. */
+export const limits = {
+  /** Right-hand sides of one request. */
+  rightHandSides: 4096,
+  /** Float32 values of one block of vectors (K × p): 4 GiB. */
+  blockValues: 2 ** 30,
+  features: 2 ** 24,
+  shards: 1_000_000,
+  layers: 1000,
+  /** Rows of a leaf or minibatch. */
+  leafRows: 1_048_576,
+} as const;
