@@ -4,11 +4,12 @@ import { describe, expect, it } from '@jest/globals';
 import {
   Field,
   FixedSizeList,
+  Float16,
   Float32,
   Float64,
+  Int32,
   Int64,
   makeData,
-  makeTable,
   RecordBatch,
   Schema,
   Struct,
@@ -31,7 +32,11 @@ function read(bytes: Uint8Array, options: ArrowOptions = { label: 'y' }) {
 }
 
 const scalars = () =>
-  makeTable({ a: Float64Array.of(1.5, 2, 3), b: BigInt64Array.of(4n, -5n, 6n), y: Int32Array.of(0, 1, 2) });
+  new Table({
+    a: vectorFromArray([1.5, 2, 3], new Float16()),
+    b: vectorFromArray([4n, -5n, 6n], new Int64()),
+    y: vectorFromArray([0, 1, 2], new Int32()),
+  });
 
 /** A table of one FixedSizeList<float32> column `features` and the label column given. */
 function listTable(values: Float32Array, width: number, label: Float32Array, labelWidth: number): Table {

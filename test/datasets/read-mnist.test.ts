@@ -20,7 +20,9 @@ describe('readMnist', () => {
       expect(batch.firstRow).toBe(next);
       next += batch.rows;
       for (const label of batch.labels) counts[label]!++;
-      pixels.update(Uint8Array.from(batch.features, (value) => Math.round(value * 255)));
+      const bytes = new Uint8Array(batch.features.length);
+      for (let at = 0; at < bytes.length; at++) bytes[at] = Math.round(batch.features[at]! * 255);
+      pixels.update(bytes);
     }
     expect(source).toMatchObject({ width: 784, rows: next, labels: { kind: 'class', classes: 10 } });
     expect(counts).toEqual(expected);
