@@ -51,9 +51,9 @@ export class BlockInbox {
    * @throws TimeoutError when the sender is silent for five seconds
    */
   async get(ref: BlockRef, signal?: AbortSignal): Promise<Float32Array | Float64Array> {
-    const Values = ref.dtype === 'float32' ? Float32Array : Float64Array;
-    const values = new Values(new SharedArrayBuffer(ref.values * Values.BYTES_PER_ELEMENT));
-    const bytes = new Uint8Array(values.buffer);
+    const memory = new SharedArrayBuffer(ref.values * (ref.dtype === 'float32' ? 4 : 8));
+    const values = ref.dtype === 'float32' ? new Float32Array(memory) : new Float64Array(memory);
+    const bytes = new Uint8Array(memory);
     if (ref.frames !== frameCount(bytes.byteLength))
       throw new TimeoutError(`block ${ref.owner}/${ref.id} does not have the frames its size needs`);
     const waiting: Waiting = {

@@ -21,9 +21,6 @@ export const resendSchema = z.strictObject({
 export const creditWindow = 16;
 /** A receiver that gives no credit for this long is waited for no more; it can still ask for what it lacks. */
 const creditPatienceMs = 1000;
-/** Sent blocks that can still be asked for; the oldest make room. */
-const keptBlocks = 8;
-
 interface SentBlock {
   bytes: Uint8Array;
   frames: number;
@@ -33,19 +30,21 @@ interface SentBlock {
 
 /**
  * Sends blocks of vectors as frames on `blocks.<owner>.sent`, at the pace of its slowest receiver, and sends again what
- * a receiver lacks. A block's array belongs to the outbox until eight more were sent or `release` was called.
+ * a receiver lacks. A block's array belongs to the outbox until `release`, or until `keep` more were sent.
  */
 export class BlockOutbox {
   #nc: NatsConnection;
   #subjects: ReturnType<Names['blocks']>;
   #owner: string;
+  #keep: number;
   #sent = new Map<number, SentBlock>();
   #next = 0;
   #subscriptions: Subscription[];
   #creditArrived: () => void = () => {};
 
-  constructor(nc: NatsConnection, names: Names, owner: string) {
+  constructor(nc: NatsConnection, names: Names, owner: string, keep = Infinity) {
     this.#nc = nc;
+    this.#keep = keep;
     this.#owner = owner;
     this.#subjects = names.blocks(owner);
     this.#subscriptions = [
@@ -60,7 +59,7 @@ export class BlockOutbox {
     const block: SentBlock = { bytes, frames: frameCount(bytes.byteLength), credit: new Map() };
     const id = this.#next++;
     this.#sent.set(id, block);
-    if (this.#sent.size > keptBlocks) this.release(this.#sent.keys().next().value!);
+    if (this.#sent.size > this.#keep) this.release(this.#sent.keys().next().value!);
     for (let index = 0; index < block.frames; index++) {
       if (index >= creditWindow) await this.#credit(block, index - creditWindow + 1, receivers);
       this.#publish(id, block, index);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { errorSchema } from './jobs.js';
+import { networkSchema } from './model.js';
 import { limits, nameSchema, sha256Schema } from './names.js';
 import { hvpSchema } from './requests.js';
 
@@ -19,14 +20,17 @@ const leafRange = z
 
 const operator = nameSchema;
 
-/** The point θ that the Hessian is taken at: `parameters` null means the stored model's own. */
-export const pointSchema = z.strictObject({ id: z.int().min(0), parameters: blockRefSchema.nullable() });
+/** The point θ that the Hessian is taken at; `id` counts the points of one operator. */
+export const pointSchema = z.strictObject({ id: z.int().min(0), parameters: blockRefSchema });
 
-/** What makes an operator: with the digests, so that a replaced model or dataset is noticed and never mixed in. */
+/** A dataset by name and by the digest of its manifest, so that a replaced one is noticed and never mixed in. */
+export const datasetRefSchema = z.strictObject({ name: nameSchema, sha256: sha256Schema });
+
+/** What makes an operator. */
 export const operatorSchema = z.strictObject({
   operator,
-  model: z.strictObject({ name: nameSchema, sha256: sha256Schema }),
-  dataset: z.strictObject({ name: nameSchema, sha256: sha256Schema }),
+  network: networkSchema,
+  dataset: datasetRefSchema,
   leafRows: z.int().min(1).max(limits.leafRows),
   hvp: hvpSchema,
 });
@@ -67,11 +71,12 @@ export const taskSchema = z.discriminatedUnion('task', [
     /** Numbers that name this permutation of the shard's rows. */
     seeds: z.array(z.int().min(0)).min(1).max(8),
   }),
-  /** ∇ℓ of single source rows of any dataset at the operator's stored parameters, one p-vector each. */
+  /** ∇ℓ of single source rows of any dataset at the point, one p-vector each. */
   z.strictObject({
     task: z.literal('row-gradients'),
     operator,
-    dataset: z.strictObject({ name: nameSchema, sha256: sha256Schema }),
+    point: pointSchema,
+    dataset: datasetRefSchema,
     rows: z.array(z.int().min(0)).min(1).max(limits.rightHandSides),
   }),
 ]);
@@ -127,6 +132,7 @@ export const resendSchema = z.strictObject({
 
 export type BlockRef = z.infer<typeof blockRefSchema>;
 export type Point = z.infer<typeof pointSchema>;
+export type DatasetRef = z.infer<typeof datasetRefSchema>;
 export type OperatorSpec = z.infer<typeof operatorSchema>;
 export type Task = z.infer<typeof taskSchema>;
 export type TaskOf<Kind extends Task['task']> = Extract<Task, { task: Kind }>;
