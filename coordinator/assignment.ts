@@ -1,4 +1,4 @@
-import type { LeafRange } from '../protocol/leaves.js';
+import type { LeafRange } from '../protocol/reduction.js';
 
 export interface Assignee {
   id: string;

@@ -4,8 +4,7 @@ import {
   UnknownOperatorError,
   WorkerLostError,
 } from '../protocol/errors.js';
-import type { LeafRange } from '../protocol/leaves.js';
-import { TreeSum } from '../protocol/reduction.js';
+import { TreeSum, type LeafRange } from '../protocol/reduction.js';
 import type { BlockRef, DatasetRef, OperatorSpec, Point, Task, TaskOf } from '../protocol/tasks.js';
 import { assign } from './assignment.js';
 import type { Farm } from './farm.js';

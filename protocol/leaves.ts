@@ -7,17 +7,11 @@ export interface Leaf {
   to: number;
 }
 
-/** Leaves [start, end) by number. */
-export interface LeafRange {
-  start: number;
-  end: number;
-}
-
 /**
  * The leaves of a dataset in canonical order: every shard cut into runs of `leafRows` consecutive rows, the last run of
  * a shard shorter. A pure function of the manifest and the request, so both sides agree without sending a list.
  */
-export function leavesOf(shards: readonly Pick<Shard, 'rows'>[], leafRows: number): Leaf[] {
+export function cutLeaves(shards: readonly Pick<Shard, 'rows'>[], leafRows: number): Leaf[] {
   return shards.flatMap(({ rows }, shard) =>
     Array.from({ length: Math.ceil(rows / leafRows) }, (_, i) => ({
       shard,

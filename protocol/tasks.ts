@@ -137,6 +137,5 @@ export type OperatorSpec = z.infer<typeof operatorSchema>;
 export type Task = z.infer<typeof taskSchema>;
 export type TaskOf<Kind extends Task['task']> = Extract<Task, { task: Kind }>;
 export type TaskReply = z.infer<typeof taskReplySchema>;
-export type TreeNode = z.infer<typeof nodeSchema>;
 export type WorkerHeartbeat = z.infer<typeof workerHeartbeatSchema>;
 export type CoordinatorHeartbeat = z.infer<typeof coordinatorHeartbeatSchema>;
