@@ -1,10 +1,10 @@
 import { AckPolicy, jetstream, jetstreamManager, RetentionPolicy, type Consumer } from '@nats-io/jetstream';
 import { Kvm, type KV } from '@nats-io/kv';
 import { nanos, type NatsConnection } from '@nats-io/nats-core';
-import { UnknownJobError } from '../protocol/errors.js';
+import { AlreadyExistsError, UnknownJobError } from '../protocol/errors.js';
 import { jobSchema, type Job } from '../protocol/jobs.js';
 import { parseJson } from '../protocol/parse.js';
-import type { Request } from '../protocol/requests.js';
+import type { Submission } from '../protocol/services.js';
 import type { Names } from '../protocol/subjects.js';
 
 /** A job whose coordinator is silent for this long goes to another one. */
@@ -41,8 +41,28 @@ export class JobStore {
     return new JobStore(nc, names, kv, await jetstream(nc).consumers.get(queue.stream, queue.consumer));
   }
 
-  /** Makes the job durable, then queues it. The same id twice is the same job. */
-  async submit(id: string, request: Request): Promise<Job> {
+  /**
+   * Queues the job durably, then writes its record; who takes it from the queue before that writes the record itself.
+   * The same id and request twice is the same job.
+   * @throws AlreadyExistsError where the id is that of another request
+   */
+  async submit(submission: Submission): Promise<Job> {
+    const { id, request } = submission;
+    const known = await this.find(id);
+    if (known) {
+      if (JSON.stringify(known.request) === JSON.stringify(request)) return known;
+      throw new AlreadyExistsError(`job "${id}" is another request`, {
+        hint: 'choose another id',
+        details: { job: id },
+      });
+    }
+    const body = JSON.stringify(submission);
+    await jetstream(this.#nc).publish(this.#names.stores.queue.subject, body, { msgID: id });
+    return this.ensure(submission);
+  }
+
+  /** The job's record, made if it is not there. */
+  async ensure({ id, request }: Submission): Promise<Job> {
     const known = await this.find(id);
     if (known) return known;
     const job: Job = {
@@ -53,8 +73,12 @@ export class JobStore {
       attempts: 0,
       submitted: new Date().toISOString(),
     };
-    await this.save(job);
-    await jetstream(this.#nc).publish(this.#names.stores.queue.subject, id, { msgID: id });
+    try {
+      await this.#kv.create(id, JSON.stringify(job));
+    } catch {
+      return this.get(id); // The other side was first.
+    }
+    this.#nc.publish(this.#names.job(id).state, JSON.stringify(job));
     return job;
   }
 

@@ -54,8 +54,8 @@ export const lissaSchema = z.strictObject({
   seed: z.int().min(0).default(0),
   /** Right-hand sides of one chain. */
   blockSize: z.int().min(1).max(limits.rightHandSides).default(16),
-  /** `ihvp`: damping is λ. `authors`: Koh & Liang's code, s ← v + (1 − damping)·s − H̃s/scale, so λ = damping·scale. */
-  convention: z.enum(['ihvp', 'authors']).default('ihvp'),
+  /** `exact`: damping is λ. `authors`: Koh & Liang's code, s ← v + (1 − damping)·s − H̃s/scale, so λ = damping·scale. */
+  convention: z.enum(['exact', 'authors']).default('exact'),
 });
 
 export const hvpRequestSchema = z.strictObject({
@@ -75,8 +75,10 @@ export const solveRequestSchema = z.strictObject({
 export const fitRequestSchema = z.strictObject({
   type: z.literal('fit'),
   ...common,
-  /** Name that the trained model is stored under; the same name replaces the model's parameters. */
+  /** Name that the trained model is stored under; that of the model itself moves its parameters. */
   into: nameSchema,
+  /** Whether another model of the name `into` may be replaced. */
+  replace: z.boolean().default(false),
   gradientTolerance: positive.default(1e-5),
   maxIterations: z.int().min(1).max(10_000).default(100),
 });

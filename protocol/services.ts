@@ -3,6 +3,10 @@ import { errorSchema, fileSchema, jobSchema, reportSchema } from './jobs.js';
 import { nameSchema } from './names.js';
 import { requestSchema } from './requests.js';
 
+/** What lies in the queue. */
+export const submissionSchema = z.strictObject({ id: nameSchema, request: requestSchema });
+export type Submission = z.infer<typeof submissionSchema>;
+
 /** Bodies of the request–reply endpoints under `jobs.`; a reply is `{ ok: true, … }` or `{ ok: false, error }`. */
 export const endpoints = {
   submit: {

@@ -47,6 +47,7 @@ export function names(prefix = 'ihvp') {
       jobs: `${store}_jobs`,
       /** Object stores. */
       datasets: `${store}_datasets`,
+      shards: `${store}_shards`,
       models: `${store}_models`,
       vectors: `${store}_vectors`,
       results: `${store}_results`,

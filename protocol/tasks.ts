@@ -18,7 +18,8 @@ const leafRange = z
   .strictObject({ start: z.int().min(0), end: z.int().min(1) })
   .refine(({ start, end }) => start < end, 'an empty leaf range');
 
-const operator = nameSchema;
+/** A job's id and the number of the attempt. */
+const operator = z.string().regex(/^[A-Za-z0-9_-]{1,80}$/);
 
 /** The point θ that the Hessian is taken at; `id` counts the points of one operator. */
 export const pointSchema = z.strictObject({ id: z.int().min(0), parameters: blockRefSchema });
