@@ -1,9 +1,16 @@
 import { z } from 'zod';
 import { limits, nameSchema, sha256Schema } from './names.js';
 
-/** `class`: int32 class ids 0…classes−1 (a two-class problem with one logit uses 0 and 1). `real`: float32 × width. */
+/**
+ * `class`: int32 class ids 0…classes−1 (a two-class problem with one logit uses 0 and 1); `names[id]` is the value in
+ * the source where that was not the id itself. `real`: float32 × width.
+ */
 export const labelsSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('class'), classes: z.int().min(2).max(limits.features) }),
+  z.strictObject({
+    kind: z.literal('class'),
+    classes: z.int().min(2).max(limits.features),
+    names: z.array(z.string()).optional(),
+  }),
   z.strictObject({ kind: z.literal('real'), width: z.int().min(1).max(limits.features) }),
 ]);
 
