@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdir, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -45,7 +46,8 @@ export async function startPrivateBroker(options: PrivateBrokerOptions = {}): Pr
     await mkdir(options.dataDir, { recursive: true });
     await refuseUsedFolder(options.dataDir);
   }
-  const runFolder = await mkdtemp(join(tmpdir(), 'ihvp-broker-'));
+  // Synchronous up to the watchdog's start: an exception elsewhere in this process cannot leave the folder behind.
+  const runFolder = mkdtempSync(join(tmpdir(), 'ihvp-broker-'));
   const dataDir = options.dataDir === undefined ? runFolder : resolve(options.dataDir);
   const pidFile = join(dataDir, pidFileName);
 
@@ -54,7 +56,7 @@ export async function startPrivateBroker(options: PrivateBrokerOptions = {}): Pr
   const logFile = join(dataDir, 'nats-server.log');
   const config = { token, portsFolder: runFolder, storeFolder: dataDir, logFile, pidFile };
   // In a file, since other users can read a command line.
-  await writeFile(configFile, privateBrokerConfig(config), { mode: 0o600 });
+  writeFileSync(configFile, privateBrokerConfig(config), { mode: 0o600 });
 
   const watchdog = startWatchdog([binary, configFile, runFolder, pidFile]);
   try {

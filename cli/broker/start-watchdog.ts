@@ -28,6 +28,8 @@ export function startWatchdog(words: readonly string[]): Watchdog {
   child.stdin.on('error', () => {}); // EPIPE: the watchdog ended first, which `exited` tells
   const exited = new Promise<void>((resolve) => {
     child.once('close', () => resolve());
+    // A server that outlives a killed watchdog still holds its standard error open, so that 'close' may never come.
+    child.once('exit', () => setTimeout(resolve, 200).unref());
     child.once('error', (error) => {
       said += `${error.message}\n`;
       resolve();
