@@ -15,7 +15,7 @@ const pidFileName = 'nats-server.pid';
 export interface PrivateBrokerOptions {
   /** Kept at the end. Default: a temporary folder, removed at the end. */
   dataDir?: string;
-  /** The `nats-server` program. Default: this machine's, installed if need be. */
+  /** Path of the `nats-server` program. Default: this machine's, installed if need be. */
   binary?: string;
   /** Gets each line about what is being done to the machine. Default: standard error. */
   say?: (line: string) => void;
@@ -41,7 +41,7 @@ export interface PrivateBroker {
  */
 export async function startPrivateBroker(options: PrivateBrokerOptions = {}): Promise<PrivateBroker> {
   const say = options.say ?? ((line) => process.stderr.write(`${line}\n`));
-  const binary = options.binary ?? (await ensureServer(say));
+  const binary = resolve(options.binary ?? (await ensureServer(say)));
   if (options.dataDir !== undefined) {
     await mkdir(options.dataDir, { recursive: true });
     await refuseUsedFolder(options.dataDir);
@@ -91,7 +91,9 @@ async function endOrphan(pidFile: string, runFolder: string): Promise<void> {
   const pid = await readPid(pidFile);
   if (pid === undefined) return;
   if (isRunning(pid)) process.kill(pid, 'SIGKILL');
-  await Promise.all([pidFile, runFolder].map((path) => rm(path, { recursive: true, force: true })));
+  await Promise.all(
+    [pidFile, runFolder].map((path) => rm(path, { recursive: true, force: true, maxRetries: 3 })),
+  );
 }
 
 async function readPid(pidFile: string): Promise<number | undefined> {
