@@ -59,6 +59,7 @@ interface Chain {
  * single rows with replacement), a short last minibatch is weighted by its rows (`ChainRunner`), the damping is λ unless
  * `convention` says otherwise, divergence is noticed by growth (`GrowthGuard`), and the true residual is computed at
  * the end by one product with the whole dataset.
+ * @throws RangeError if a right-hand side is not finite.
  */
 export async function lissa(
   operator: Operator,
@@ -72,6 +73,7 @@ export async function lissa(
   const shrink = authors ? 1 - damping : 1 - damping / scale;
   const effectiveDamping = authors ? damping * scale : damping;
   const count = countRows(rightHandSides, size);
+  if (!rightHandSides.every(Number.isFinite)) throw new RangeError('a right-hand side is not finite');
   const rows = runner.shards.reduce((sum, shard) => sum + shard.rows, 0);
   const chains = startChains(rightHandSides, count, size, options);
   let rowsDone = 0;

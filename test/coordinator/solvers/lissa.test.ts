@@ -283,4 +283,12 @@ describe('lissa', () => {
     };
     await expect(solveToy({ signal: controller.signal, onProgress })).rejects.toBe(reason);
   });
+
+  it('lissa: a right-hand side that is not finite is refused before any work', async () => {
+    const runner = denseChainRunner([[toy]], ones);
+    await expect(lissa(denseOperator(toy), runner, Float64Array.of(1, NaN), defaults)).rejects.toThrow(
+      RangeError,
+    );
+    expect(runner.tasks).toHaveLength(0);
+  });
 });

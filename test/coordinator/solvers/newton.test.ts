@@ -123,7 +123,16 @@ describe('newton', () => {
     expect(relativeError(solution.theta, fixture.theta)).toBeLessThan(1e-4);
   });
 
-  it('newton: where full steps overshoot the line search shortens them, always from the current point', async () => {
+  it('newton: where every step is rejected it ends at the point it had, linearization and all', async () => {
+    const step = objective(1, ([w]) => ({ value: w === 2 ? 0 : 1, gradient: [1], hessian: () => [[1]] }));
+    const solution = await newton(step, Float64Array.of(2), defaults);
+    expect(solution).toMatchObject({ status: 'precision-limited', value: 0, gradientNorm: 1, iterations: 0 });
+    expect([...solution.theta]).toEqual([2]);
+    expect(step.points.length).toBe(solution.evaluations);
+    expect(step.points.at(-1)).toEqual([2]);
+  });
+
+  it('newton: where full steps overshoot the line search shortens them', async () => {
     // f = Σ √(1 + w²): a full Newton step goes to −w³, away from the minimum for |w| > 1.
     const root = objective(2, (theta) => ({
       value: theta.reduce((sum, w) => sum + Math.sqrt(1 + w * w), 0),
