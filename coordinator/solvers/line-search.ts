@@ -14,7 +14,8 @@ export interface Step {
 }
 
 const sufficient = 1e-4;
-const trialLimit = 20;
+/** Shorter steps move float32 parameters by nothing. */
+const shortest = 1e-10;
 
 /**
  * Backtracking from α = 1 until f(θ + αd) ≤ f(θ) + δ·α·φ'(0), φ'(0) = ∇f(θ)ᵀd < 0 (Armijo; δ = 1e-4).
@@ -23,7 +24,7 @@ const trialLimit = 20;
  * a coin toss although the gradient is still accurate. There Hager & Zhang's (2005) approximate condition decides:
  * f(θ + αd) ≤ f(θ) + valueNoise·|f(θ)| and φ'(α) ≤ −(1 − 2δ)·φ'(0), which for a quadratic φ is the same as Armijo.
  * Shorter trials come from the parabola through φ(0), φ'(0), φ(α), kept within [0.1α, 0.5α]; values that are not
- * finite halve α. Returns undefined when no trial is accepted. An accepted step is the last point evaluated.
+ * finite halve α. Returns undefined when no trial down to α = 1e-10 is accepted. An accepted step is the last point evaluated.
  */
 export async function backtrack(
   evaluate: (theta: Float64Array) => Promise<Evaluation>,
@@ -35,7 +36,7 @@ export async function backtrack(
   const slope = dot(from.gradient, direction);
   if (!(slope < 0)) return undefined;
   let length = 1;
-  for (let trial = 0; trial < trialLimit; trial += 1) {
+  while (length >= shortest) {
     const theta = start.slice();
     addScaled(theta, length, direction);
     const evaluation = await evaluate(theta);

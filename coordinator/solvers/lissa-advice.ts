@@ -51,7 +51,8 @@ export function lissaAdvice(facts: Facts): string {
         (standardErrors ? `; standard error over samples up to ${worst(standardErrors, completed)}` : '') +
         `. ` +
         (ratio > 0.9
-          ? 'Where that change no longer falls from pass to pass, only less noise helps: a larger batch size, a larger scale or more samples.'
+          ? 'If that change no longer falls from pass to pass, what is left is noise and bias: raise the scale (and the depth with it) or ' +
+            'the batch size; more samples help only as far as the standard error.'
           : 'More depth brings it further.'),
     );
   }

@@ -9,8 +9,8 @@ interface Golden {
   uniforms: number[];
   permutation: number[];
 }
-// Written by test/fixtures/random.py, a second implementation in Python integers.
-const golden = JSON.parse(readFileSync('test/fixtures/random.json', 'utf8')) as Golden[];
+// Written by test/fixtures/random_streams.py, a second implementation in Python integers.
+const golden = JSON.parse(readFileSync('test/fixtures/random_streams.json', 'utf8')) as Golden[];
 const stream = (ids: number[]) => generator(ids[0]!, ...ids.slice(1));
 const draw = (count: number, next: () => number) => Array.from({ length: count }, next);
 
