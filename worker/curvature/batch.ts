@@ -54,3 +54,22 @@ function asFloats({ rows, labels }: Batch, outputs: number): Float32Array {
     throw new ShapeMismatchError(`${labels.length} label values are not ${rows} rows of ${outputs}`);
   return labels instanceof Float32Array ? labels : Float32Array.from(labels);
 }
+
+/** The named rows of a batch, as a batch. */
+export function rowsOf({ rows, features, labels }: Batch, indices: Int32Array): Batch {
+  return {
+    rows: indices.length,
+    features: pick(features, new Float32Array((features.length / rows) * indices.length), indices),
+    labels:
+      labels instanceof Int32Array
+        ? pick(labels, new Int32Array((labels.length / rows) * indices.length), indices)
+        : pick(labels, new Float32Array((labels.length / rows) * indices.length), indices),
+  };
+}
+
+function pick<A extends Float32Array | Int32Array>(from: A, to: A, indices: Int32Array): A {
+  const width = to.length / indices.length;
+  for (const [place, row] of indices.entries())
+    to.set(from.subarray(row * width, (row + 1) * width), place * width);
+  return to;
+}

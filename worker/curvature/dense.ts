@@ -46,8 +46,7 @@ export function denseLayer<T>(
       held: [input, inputTransposed, delta, deltaTransposed].filter((tensor) => tensor !== undefined),
       pieces: [],
       forward(directions, inputTangent) {
-        const throughInput =
-          inputTangent === undefined ? undefined : throughMatrix(inputTangent, kernel);
+        const throughInput = inputTangent === undefined ? undefined : throughMatrix(inputTangent, kernel);
         return {
           outputTangent: addPresent(ops, directions?.forward(input), throughInput),
           backward(deltaTangent) {
@@ -90,8 +89,7 @@ export function denseLayer<T>(
           const inputTransposed = ops.transpose(input, [1, 0]);
           return {
             slices: gradient(inputTransposed, delta),
-            inputDelta:
-              kernelTransposed === undefined ? undefined : ops.matmul(delta, kernelTransposed),
+            inputDelta: kernelTransposed === undefined ? undefined : ops.matmul(delta, kernelTransposed),
             tangentMaps: tangentMaps(input, inputTransposed, isFirst ? undefined : delta),
           };
         },
