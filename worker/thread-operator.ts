@@ -2,7 +2,7 @@ import type { DecodedShard } from '../datasets/shard-reader.js';
 import { labelWidth } from '../datasets/rows.js';
 import { cutLeaves, type Leaf } from '../protocol/leaves.js';
 import type { Batch } from './curvature/batch.js';
-import { linearize, type Linearization } from './curvature/linearization.js';
+import { linearize, linearizeAndEvaluate, type Linearization, type LossAndGradient } from './curvature/linearization.js';
 import { bindNetwork, type BoundNetwork } from './curvature/network.js';
 import type { Engine } from './engines/engine.js';
 import type { ShardClient } from './shard-client.js';
@@ -25,7 +25,7 @@ export class ThreadOperator<T> {
   #engine: Engine<T>;
   #shards: ShardClient;
   #budget: Budget;
-  #point: { id: number; bound: BoundNetwork<T>; parameters: Float32Array } | undefined;
+  #point: { id: number; bound: BoundNetwork<T> } | undefined;
   #kept = new Map<string, Linearization<T>>();
 
   constructor(input: OpenInput, engine: Engine<T>, shards: ShardClient, budget: Budget) {
@@ -41,12 +41,8 @@ export class ThreadOperator<T> {
     if (this.#point?.id === id) return this.#point.bound;
     this.close();
     const bound = bindNetwork(this.#engine, this.input.network, parameters);
-    this.#point = { id, bound, parameters };
+    this.#point = { id, bound };
     return bound;
-  }
-
-  get parameters(): Float32Array {
-    return this.#point!.parameters;
   }
 
   /** The rows of a leaf, as views of its shard. */
@@ -56,25 +52,39 @@ export class ThreadOperator<T> {
     return rowsOfShard(decoded, manifest.features.width, labelWidth(manifest.labels), from, to);
   }
 
+  /** Sums over the rows of a leaf; keeps the linearization that this makes, if the budget allows. */
+  async lossAndGradient(leaf: Leaf): Promise<LossAndGradient> {
+    const { loss, gradient, linearization } = await linearizeAndEvaluate(
+      this.#engine,
+      this.#point!.bound,
+      await this.batch(leaf),
+    );
+    if (!this.#keep(leaf, linearization)) this.#engine.dispose(linearization.held);
+    return { loss, gradient };
+  }
+
   /**
    * Works with the linearization of some rows of a shard: the kept one, or one made for this use and kept if the budget
    * allows. What is kept first stays, since every product asks for all leaves in turn.
    */
   async withLinearization<R>(leaf: Leaf, work: (linearization: Linearization<T>) => Promise<R>): Promise<R> {
-    const key = `${leaf.shard}:${leaf.from}:${leaf.to}`;
-    const kept = this.#kept.get(key);
+    const kept = this.#kept.get(keyOf(leaf));
     if (kept) return work(kept);
     const made = linearize(this.#engine, this.#point!.bound, await this.batch(leaf));
-    if (this.#budget.used + made.bytes <= this.#budget.limit) {
-      this.#kept.set(key, made);
-      this.#budget.used += made.bytes;
-      return work(made);
-    }
+    if (this.#keep(leaf, made)) return work(made);
     try {
       return await work(made);
     } finally {
       this.#engine.dispose(made.held);
     }
+  }
+
+  #keep(leaf: Leaf, linearization: Linearization<T>): boolean {
+    const { bytes } = linearization;
+    if (this.#kept.has(keyOf(leaf)) || this.#budget.used + bytes > this.#budget.limit) return false;
+    this.#kept.set(keyOf(leaf), linearization);
+    this.#budget.used += bytes;
+    return true;
   }
 
   close(): void {
@@ -87,6 +97,8 @@ export class ThreadOperator<T> {
     this.#point = undefined;
   }
 }
+
+const keyOf = ({ shard, from, to }: Leaf) => `${shard}:${from}:${to}`;
 
 /** Rows [from, to) as a batch of views. */
 export function rowsOfShard(

@@ -37,16 +37,7 @@ export interface Tangent<T> {
 /** Runs the forward and the backward pass once and keeps what the tangent pass needs. */
 export function linearize<T>(device: Device<T>, bound: BoundNetwork<T>, batch: Batch): Linearization<T> {
   return device.tidy(
-    () => {
-      const { layers, outputHessian } = forwardAndBackward(device, bound, batch);
-      return linearization(
-        device,
-        bound,
-        batch.rows,
-        layers.map((layer) => layer.tangentMaps),
-        outputHessian,
-      );
-    },
+    () => linearizationOf(device, bound, batch.rows, forwardAndBackward(device, bound, batch)),
     (result) => result.held,
   );
 }
@@ -57,13 +48,44 @@ export async function evaluate<T>(
   bound: BoundNetwork<T>,
   batch: Batch,
 ): Promise<LossAndGradient> {
-  const { rowLosses, slices } = device.tidy(
+  const sums = device.tidy(
+    () => sumsOf(forwardAndBackward(device, bound, batch)),
+    ({ rowLosses, slices }) => [rowLosses, ...slices],
+  );
+  return downloadSums(device, bound, sums);
+}
+
+/** `linearize` and `evaluate` at the cost of one of them. */
+export async function linearizeAndEvaluate<T>(
+  device: Device<T>,
+  bound: BoundNetwork<T>,
+  batch: Batch,
+): Promise<LossAndGradient & { linearization: Linearization<T> }> {
+  const { kept, sums } = device.tidy(
     () => {
       const pass = forwardAndBackward(device, bound, batch);
-      return { rowLosses: pass.rowLosses, slices: pass.layers.flatMap((layer) => layer.slices) };
+      return { kept: linearizationOf(device, bound, batch.rows, pass), sums: sumsOf(pass) };
     },
-    (result) => [result.rowLosses, ...result.slices],
+    (result) => [...result.kept.held, result.sums.rowLosses, ...result.sums.slices],
   );
+  return { linearization: kept, ...(await downloadSums(device, bound, sums)) };
+}
+
+interface DeviceSums<T> {
+  rowLosses: T;
+  slices: readonly T[];
+}
+
+const sumsOf = <T>({ rowLosses, layers }: Pass<T>): DeviceSums<T> => ({
+  rowLosses,
+  slices: layers.flatMap((layer) => layer.slices),
+});
+
+async function downloadSums<T>(
+  device: Device<T>,
+  bound: BoundNetwork<T>,
+  { rowLosses, slices }: DeviceSums<T>,
+): Promise<LossAndGradient> {
   const losses = await device.download(rowLosses);
   const gradient = await downloadBlock(device, bound.layout, { count: 1, slices });
   device.dispose([rowLosses, ...slices]);
@@ -162,7 +184,27 @@ function linearization<T>(
   return { rows, bound, layers, outputHessian, held, bytes: 4 * values };
 }
 
-function forwardAndBackward<T>(device: Device<T>, bound: BoundNetwork<T>, batch: Batch) {
+const linearizationOf = <T>(
+  device: Device<T>,
+  bound: BoundNetwork<T>,
+  rows: number,
+  { layers, outputHessian }: Pass<T>,
+): Linearization<T> =>
+  linearization(
+    device,
+    bound,
+    rows,
+    layers.map((layer) => layer.tangentMaps),
+    outputHessian,
+  );
+
+interface Pass<T> {
+  layers: readonly LayerGradient<T>[];
+  rowLosses: T;
+  outputHessian: OutputHessian<T>;
+}
+
+function forwardAndBackward<T>(device: Device<T>, bound: BoundNetwork<T>, batch: Batch): Pass<T> {
   const { features, labels } = uploadBatch(device, bound.network, batch);
   const passes = [];
   let activation = features;

@@ -1,8 +1,7 @@
 import { generator, permutation } from '../../protocol/random.js';
-import type { Batch } from '../curvature/batch.js';
+import { rowsOf, type Batch } from '../curvature/batch.js';
 import { finiteDifference } from '../curvature/finite-difference.js';
 import { runLissa, type Minibatch } from '../curvature/lissa-step.js';
-import { rowsOf } from '../curvature/row-gradient.js';
 import type { Engine } from '../engines/engine.js';
 import type { ThreadOperator } from '../thread-operator.js';
 import type { ChainInput, Sums } from '../thread-messages.js';
@@ -45,10 +44,9 @@ async function runByDifferences<T>(
   step: number,
 ): Promise<Float32Array> {
   const { network } = operator.input;
-  const bound = operator.moveTo(point);
   let current = Float32Array.from(state);
   for (const { indices, weight } of minibatches) {
-    const rows = rowsOf(bound, batch, indices);
+    const rows = rowsOf(batch, indices);
     const curvature = await finiteDifference(engine, network, point.parameters, rows, current, count, step);
     current = current.map((s, i) => {
       const hs = curvature[i]! / rows.rows + network.l2 * s;
