@@ -147,9 +147,12 @@ export class ArrowTable {
   }
 
   private noNumbers({ name, type }: Field<DataType>): BadFileError {
-    return new BadFileError(`column "${name}" of ${this.path} is ${Type[type.typeId]}, which is not read as numbers`, {
-      hint: 'leave the column out, turn it into numbers, or put all features into one FixedSizeList<float> column "features"',
-    });
+    return new BadFileError(
+      `column "${name}" of ${this.path} is ${Type[type.typeId]}, which is not read as numbers`,
+      {
+        hint: 'leave the column out, turn it into numbers, or put all features into one FixedSizeList<float> column "features"',
+      },
+    );
   }
 }
 

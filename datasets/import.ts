@@ -48,7 +48,7 @@ export async function importDataset(options: ImportOptions): Promise<Manifest> {
       format: 'ihvp-dataset',
       version: 1,
       name,
-      location: store.location as Manifest['location'],
+      location: store.location,
       rows,
       features: { width },
       labels,
@@ -106,7 +106,11 @@ async function sweep(store: ShardStore, keep: Manifest | undefined): Promise<voi
 }
 
 /** Removes a dataset, its shards and its entry in the registry. */
-export async function removeDataset(name: string, store: ShardStore, registry?: DatasetRegistry): Promise<void> {
+export async function removeDataset(
+  name: string,
+  store: ShardStore,
+  registry?: DatasetRegistry,
+): Promise<void> {
   // First the names by which it is found, so that a removal cut short leaves nothing half there to be read.
   await registry?.remove(name);
   await store.remove(manifestFile);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { type Data, DataType, RecordBatchReader, Type, type TypeMap } from 'apache-arrow';
 import type { Labels, Manifest, Shard } from '../protocol/dataset.js';
 import { CorruptShardError, IhvpError, LabelOutOfRangeError, NotFiniteError } from '../protocol/errors.js';
+import { checkEnvelope } from './arrow-envelope.js';
 import { firstNotFinite, type LabelArray, labelWidth } from './rows.js';
 
 export interface DecodedShard {
@@ -52,6 +53,7 @@ export function decodeShard(bytes: Uint8Array, manifest: Manifest, shardIndex: n
 class Misfit extends Error {}
 
 function decode(bytes: Uint8Array, rows: number, manifest: Manifest): DecodedShard {
+  checkEnvelope(bytes);
   const reader = RecordBatchReader.from<TypeMap>(bytes).open();
   if (reader.isAsync() || !reader.isFile() || reader.numRecordBatches !== 1)
     throw new Misfit('it is no Arrow IPC file of one record batch');
@@ -79,7 +81,9 @@ function labelsOf(column: Data, rows: number, labels: Labels): LabelArray {
 function floats(column: Data, name: string, rows: number, width: number, isList: boolean): Float32Array {
   if (!isList) {
     if (width !== 1)
-      throw new Misfit(`column "${name}" is ${Type[column.type.typeId]}, not FixedSizeList<float32>[${width}]`);
+      throw new Misfit(
+        `column "${name}" is ${Type[column.type.typeId]}, not FixedSizeList<float32>[${width}]`,
+      );
     return values(column, name, 'float32', Float32Array, rows);
   }
   const child = column.children[0];
@@ -102,9 +106,10 @@ function values<T extends Int32Array | Float32Array | BigInt64Array>(
   length: number,
 ): T {
   const array: unknown = data.values;
-  if (!(array instanceof ArrayType)) throw new Misfit(`column "${name}" is ${Type[data.type.typeId]}, not ${typeName}`);
+  if (!(array instanceof ArrayType))
+    throw new Misfit(`column "${name}" is ${Type[data.type.typeId]}, not ${typeName}`);
+  if (data.length !== length || array.length < length) throw new Misfit(`column "${name}" ends early`);
   noNulls(data, name);
-  if (array.length < length) throw new Misfit(`column "${name}" ends early`);
   return array.subarray(0, length) as T;
 }
 

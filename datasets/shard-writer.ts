@@ -83,9 +83,7 @@ export function encodeShard(shard: ShuffledBatch, width: number, labels: Labels)
           : vectors(shard.labels, rows, labelWidth(labels)),
     row: sourceRowColumn(shard.sourceRows),
   };
-  const schema = new Schema(
-    Object.entries(columns).map(([name, data]) => new Field(name, data.type, false)),
-  );
+  const schema = new Schema(Object.entries(columns).map(([name, data]) => new Field(name, data.type, false)));
   const children = Object.values(columns);
   const struct = makeData({ type: new Struct(schema.fields), length: rows, nullCount: 0, children });
   return tableToIPC(new Table([new RecordBatch(schema, struct)]), 'file');

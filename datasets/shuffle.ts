@@ -1,7 +1,7 @@
 import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import type { Labels } from '../protocol/dataset.js';
 import { openBuckets } from './bucket-file.js';
-import { generator, type RandomGenerator } from './random.js';
+import { generator, permutation, type RandomGenerator } from './random.js';
 import { labelArray, labelWidth, type LabelArray, rowsPerBatch, type RowSource } from './rows.js';
 
 /** Rows in random order, each with the source row it came from. */
@@ -72,7 +72,7 @@ class RecordLayout {
     return out;
   }
 
-  unpack(records: Uint32Array, order: Uint32Array): ShuffledBatch {
+  unpack(records: Uint32Array, order: Int32Array): ShuffledBatch {
     const { words, labelWords, width } = this;
     const rows = order.length;
     const features = new Float32Array(rows * width);
@@ -106,7 +106,7 @@ async function* shuffleRecords(
   layout: RecordLayout,
   random: RandomGenerator,
   memory: number,
-): AsyncGenerator<{ words: Uint32Array; order: Uint32Array }> {
+): AsyncGenerator<{ words: Uint32Array; order: Int32Array }> {
   const bytes = rows * layout.words * 4;
   if (bytes <= memory || rows <= 1) {
     const words = new Uint32Array(rows * layout.words);
@@ -137,16 +137,4 @@ async function* shuffleRecords(
   } finally {
     for (const bucket of buckets) await bucket.close();
   }
-}
-
-/** Fisher–Yates. */
-function permutation(length: number, random: RandomGenerator): Uint32Array {
-  const order = Uint32Array.from({ length }, (_, index) => index);
-  for (let last = length - 1; last > 0; last--) {
-    const other = uniformInt(random, 0, last);
-    const swapped = order[last]!;
-    order[last] = order[other]!;
-    order[other] = swapped;
-  }
-  return order;
 }

@@ -1,7 +1,6 @@
-import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import type { Labels } from '../protocol/dataset.js';
-import { gaussian, generator, type RandomGenerator } from './random.js';
-import { labelArray, type LabelArray, labelWidth, type RowBatch, type RowSource } from './rows.js';
+import { generator, normal, type RandomGenerator, uniform } from './random.js';
+import { type LabelArray, labelWidth, type RowBatch, type RowSource } from './rows.js';
 
 /** Rows in memory, for tests and benches. */
 export interface MemoryRows extends RowSource {
@@ -50,10 +49,18 @@ export function linearRegression(
   { noise = 0.1, condition = 1 } = {},
 ): MemoryRows & { weights: Float64Array } {
   const random = generator(seed);
-  const weights = Float64Array.from({ length: width }, () => gaussian(random));
+  const weights = Float64Array.from({ length: width }, () => normal(random));
   const features = gaussians(random, rows, width, condition);
-  const values = Float32Array.from({ length: rows }, (_, row) => dot(features, row, weights) + noise * gaussian(random));
-  const source = fromMemory(features, values, { kind: 'real', width: 1 }, { description: 'linear regression' });
+  const values = Float32Array.from(
+    { length: rows },
+    (_, row) => dot(features, row, weights) + noise * normal(random),
+  );
+  const source = fromMemory(
+    features,
+    values,
+    { kind: 'real', width: 1 },
+    { description: 'linear regression' },
+  );
   return { ...source, weights };
 }
 
@@ -66,15 +73,18 @@ export function logisticRegression(
   { bias = 0, condition = 1 } = {},
 ): MemoryRows & { weights: Float64Array } {
   const random = generator(seed);
-  const raw = Float64Array.from({ length: width }, () => gaussian(random));
+  const raw = Float64Array.from({ length: width }, () => normal(random));
   const norm = Math.hypot(...raw);
   const weights = raw.map((weight) => weight / norm);
   const features = gaussians(random, rows, width, condition);
   const values = Int32Array.from({ length: rows }, (_, row) => {
     const probability = 1 / (1 + Math.exp(-(dot(features, row, weights) + bias)));
-    return uniformFloat64(random) < probability ? 1 : 0;
+    return uniform(random) < probability ? 1 : 0;
   });
-  return { ...fromMemory(features, values, { kind: 'class', classes: 2 }, { description: 'logistic regression' }), weights };
+  return {
+    ...fromMemory(features, values, { kind: 'class', classes: 2 }, { description: 'logistic regression' }),
+    weights,
+  };
 }
 
 /** Class c is N(μ_c, I) with μ_c ~ N(0, spread²·I); row i is of class i mod classes. Returns the means beside the rows. */
@@ -84,19 +94,25 @@ export function gaussianClusters(
 ): MemoryRows & { means: Float64Array[] } {
   const random = generator(seed);
   const means = Array.from({ length: classes }, () =>
-    Float64Array.from({ length: width }, () => spread * gaussian(random)),
+    Float64Array.from({ length: width }, () => spread * normal(random)),
   );
   const values = Int32Array.from({ length: rows }, (_, row) => row % classes);
   const features = Float32Array.from(
     { length: rows * width },
-    (_, index) => means[Math.floor(index / width) % classes]![index % width]! + gaussian(random),
+    (_, index) => means[Math.floor(index / width) % classes]![index % width]! + normal(random),
   );
-  return { ...fromMemory(features, values, { kind: 'class', classes }, { description: 'gaussian clusters' }), means };
+  return {
+    ...fromMemory(features, values, { kind: 'class', classes }, { description: 'gaussian clusters' }),
+    means,
+  };
 }
 
 function gaussians(random: RandomGenerator, rows: number, width: number, condition: number): Float32Array {
-  const scales = Float64Array.from({ length: width }, (_, column) => condition ** (-column / (2 * Math.max(1, width - 1))));
-  return Float32Array.from({ length: rows * width }, (_, index) => scales[index % width]! * gaussian(random));
+  const scales = Float64Array.from(
+    { length: width },
+    (_, column) => condition ** (-column / (2 * Math.max(1, width - 1))),
+  );
+  return Float32Array.from({ length: rows * width }, (_, index) => scales[index % width]! * normal(random));
 }
 
 function dot(features: Float32Array, row: number, weights: Float64Array): number {

@@ -9,7 +9,8 @@ import {
   Struct,
   Table,
   DataType,
-  RecordBatchReader,
+  type Data,
+  tableFromIPC,
   tableToIPC,
   type TypeMap,
 } from 'apache-arrow';
@@ -36,7 +37,12 @@ export function encodeVectors(values: Float32Array | Float64Array, count: number
   const type = new FixedSizeList(size, new Field('item', child.type, false));
   const column = makeData({ type, length: count, nullCount: 0, child });
   const schema = new Schema([new Field('vector', type, false)]);
-  const struct = makeData({ type: new Struct(schema.fields), length: count, nullCount: 0, children: [column] });
+  const struct = makeData({
+    type: new Struct(schema.fields),
+    length: count,
+    nullCount: 0,
+    children: [column],
+  });
   return tableToIPC(new Table([new RecordBatch(schema, struct)]), 'file');
 }
 
@@ -45,12 +51,62 @@ export function encodeVectors(values: Float32Array | Float64Array, count: number
  * only column. Throws `BadFileError`, or `NotFiniteError` naming row and column.
  */
 export function decodeVectors(bytes: Uint8Array): VectorBlock {
-  let parts: { values: Float32Array | Float64Array; count: number; size: number }[];
   try {
-    parts = [...RecordBatchReader.from<TypeMap>(bytes).open() as Iterable<RecordBatch<TypeMap>>].map(decodeBatch);
+    const table = tableFromIPC<TypeMap>(bytes);
+    const column = table.getChild('vector') ?? (table.numCols === 1 ? table.getChildAt(0) : null);
+    if (!column) throw new BadFileError('the Arrow file has no column "vector"');
+    return checkFinite(joined(column.data.filter((part) => part.length > 0).map(decodePart)));
   } catch (error) {
     if (error instanceof IhvpError) throw error;
     throw new BadFileError('this is no Arrow IPC file of vectors', { cause: error });
   }
-  return checked(joined(parts));
+}
+
+function decodePart(data: Data): VectorBlock {
+  const items = data.children[0];
+  const values: unknown = items?.values;
+  if (
+    !DataType.isFixedSizeList(data.type) ||
+    !items ||
+    !(values instanceof Float32Array || values instanceof Float64Array)
+  )
+    throw new BadFileError('the column of vectors is no FixedSizeList of float32 or float64');
+  if (data.nullCount > 0 || items.nullCount > 0) throw new BadFileError('the column of vectors has nulls');
+  const { listSize: size } = data.type;
+  if (values.length < data.length * size) throw new BadFileError('the column of vectors ends early');
+  return { values: values.subarray(0, data.length * size), count: data.length, size };
+}
+
+function joined(parts: VectorBlock[]): VectorBlock {
+  const [first] = parts;
+  if (!first) throw new BadFileError('the Arrow file has no vectors');
+  if (parts.length === 1) return first;
+  const count = parts.reduce((sum, part) => sum + part.count, 0);
+  const values =
+    first.values instanceof Float32Array
+      ? new Float32Array(count * first.size)
+      : new Float64Array(count * first.size);
+  let at = 0;
+  for (const part of parts) {
+    values.set(part.values, at);
+    at += part.values.length;
+  }
+  return { values, count, size: first.size };
+}
+
+/** The block itself. Throws `NotFiniteError` on NaN or ±Inf, naming row and column. */
+export function checkFinite(block: VectorBlock): VectorBlock {
+  const { values, size } = block;
+  // x − x is 0 for every finite x and NaN for the rest.
+  for (let index = 0; index < values.length; index++)
+    if (values[index]! - values[index]! !== 0) {
+      const details = { row: Math.floor(index / size), column: index % size };
+      throw new NotFiniteError(
+        `${values[index]} in row ${details.row}, column ${details.column} of the vectors`,
+        {
+          details,
+        },
+      );
+    }
+  return block;
 }

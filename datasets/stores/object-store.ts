@@ -45,7 +45,8 @@ export async function getObject(bucket: ObjectStore, name: string): Promise<Uint
     if (error instanceof TimeoutError) throw error;
     throw new CorruptShardError(`object ${name} is damaged: ${String(error)}`, { cause: error });
   }
-  if (filled !== bytes.length) throw new CorruptShardError(`object ${name} ends after ${filled} of ${bytes.length} bytes`);
+  if (filled !== bytes.length)
+    throw new CorruptShardError(`object ${name} ends after ${filled} of ${bytes.length} bytes`);
   return bytes;
 }
 

@@ -11,7 +11,11 @@ export function openStore(location: string, name: string, bucket: ObjectStore): 
 }
 
 /** The bytes of a shard, not yet verified. Throws `CorruptShardError` if it is missing. */
-export async function fetchShard(store: ShardStore, manifest: Manifest, shardIndex: number): Promise<Uint8Array> {
+export async function fetchShard(
+  store: ShardStore,
+  manifest: Manifest,
+  shardIndex: number,
+): Promise<Uint8Array> {
   const { name } = manifest.shards[shardIndex]!;
   const bytes = await store.get(name);
   if (bytes) return bytes;
