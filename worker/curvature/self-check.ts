@@ -8,9 +8,10 @@ import { finiteDifference } from './finite-difference.js';
 import { rowsWithoutKink } from './kinks.js';
 import { linearize, prepareTangent, product } from './linearization.js';
 import { bindNetwork } from './network.js';
+import { distance, dot, norm, ofSameSize, split } from './vectors.js';
 
 export interface SelfCheck {
-  /** Largest |uᵀHv − vᵀHu| / (‖u‖‖Hv‖ + ‖v‖‖Hu‖). */
+  /** Largest |uᵀHv − vᵀHu|, relative. */
   symmetry: number;
   /** Largest relative difference between a product and central differences. */
   differences: number;
@@ -25,7 +26,7 @@ export interface SelfCheck {
 const maxRows = 64;
 /** Wrong derivatives are off by tenths; float32 differences at a good step agree to 1e-4 – 1e-3. */
 const differenceTolerance = 1e-2;
-/** Float32 sums over at most 64 rows and some thousand terms stay below 1e-5 of the norms, before cancellation. */
+/** Float32 sums of at most 64 rows keep 1e-5 of the norms; the rest is room for cancellation between rows. */
 const symmetryTolerance = 1e-3;
 const steps = Array.from({ length: 8 }, (_, level) => 0.1 / 4 ** level);
 
@@ -48,49 +49,55 @@ export async function selfCheck<T>(
   );
   const bound = bindNetwork(device, network, parameters);
   const { vectors, count } = directions(bound.layout, parameters);
-  const tangent = prepareTangent(device, bound, vectors, count);
-  const productOn = async (some: Batch) => {
+  const multiplyBy = async (some: Batch, block: Float32Array) => {
+    const tangent = prepareTangent(device, bound, block, count);
     const linearization = linearize(device, bound, some);
     const values = await product(device, linearization, tangent);
-    device.dispose(linearization.held);
+    device.dispose([...tangent.held, ...linearization.held]);
     return values;
   };
+  const compareAt = async (step: number) => {
+    const kept = await rowsWithoutKink(device, network, parameters, rows, vectors, count, step);
+    if (kept.length === 0) return undefined;
+    const some = rowsOf(rows, kept);
+    const coarse = await finiteDifference(device, network, parameters, some, vectors, count, step);
+    const fine = await finiteDifference(device, network, parameters, some, vectors, count, step / 2);
+    const compared = compare(bound.layout, count, await multiplyBy(some, vectors), coarse, fine);
+    return { ...compared, step, rows: kept.length };
+  };
+
   try {
-    const symmetry = asymmetry(vectors, await productOn(rows), count);
+    const products = await multiplyBy(rows, vectors);
+    const images = ofSameSize(products, vectors, count);
+    const symmetry = asymmetry(
+      split(vectors, count),
+      split(products, count),
+      split(images, count),
+      split(await multiplyBy(rows, images), count),
+    );
     if (!(symmetry <= symmetryTolerance))
       throw new SelfCheckError(`the Hessian product is not symmetric: relative difference ${symmetry}`, {
         details: { symmetry, tolerance: symmetryTolerance },
       });
-    let best: Comparison | undefined;
-    let bestFigures = { step: 0, rows: 0 };
+    let best: Awaited<ReturnType<typeof compareAt>>;
     for (const step of steps) {
-      const kept = await rowsWithoutKink(device, network, parameters, rows, vectors, count, step);
-      if (kept.length === 0) continue;
-      const some = rowsOf(rows, kept);
-      const differ = (r: number) => finiteDifference(device, network, parameters, some, vectors, count, r);
-      const compared = compare(
-        bound.layout,
-        count,
-        await productOn(some),
-        await differ(step),
-        await differ(step / 2),
-      );
+      const compared = await compareAt(step);
+      if (compared === undefined) continue;
       const agrees = compared.error <= differenceTolerance;
-      if (best === undefined || agrees || compared.doubt < best.doubt) {
-        best = compared;
-        bestFigures = { step, rows: kept.length };
-      }
+      if (best === undefined || agrees || compared.doubt < best.doubt) best = compared;
       if (agrees) break;
     }
-    const figures = { symmetry, differences: best?.error ?? 0, doubt: best?.doubt ?? 0, ...bestFigures };
-    if (best !== undefined && !(best.error <= differenceTolerance + 3 * best.doubt))
+    if (best === undefined) return { symmetry, differences: 0, doubt: 0, step: 0, rows: 0 };
+    const { error, doubt, step, worstSlice } = best;
+    const figures = { symmetry, differences: error, doubt, step, rows: best.rows };
+    if (!(error <= differenceTolerance + 3 * doubt))
       throw new SelfCheckError(
-        `the Hessian product disagrees with central differences in ${best.worstSlice}: relative difference ${best.error}`,
-        { details: { slice: best.worstSlice, tolerance: differenceTolerance, ...figures } },
+        `the Hessian product disagrees with central differences in ${worstSlice}: relative difference ${error}`,
+        { details: { slice: worstSlice, tolerance: differenceTolerance, ...figures } },
       );
     return figures;
   } finally {
-    device.dispose([...tangent.held, ...bound.held]);
+    device.dispose(bound.held);
   }
 }
 
@@ -114,17 +121,18 @@ function directions(layout: ParameterLayout, parameters: Float32Array) {
   return { vectors, count };
 }
 
-function asymmetry(vectors: Float32Array, products: Float32Array, count: number): number {
-  const v = split(vectors, count);
-  const hv = split(products, count);
-  let worst = 0;
-  for (let i = 0; i < count; i++)
-    for (let j = 0; j < i; j++) {
-      const size = norm(v[i]!) * norm(hv[j]!) + norm(v[j]!) * norm(hv[i]!);
-      const difference = Math.abs(dot(v[i]!, hv[j]!) - dot(v[j]!, hv[i]!));
-      worst = Math.max(worst, difference === 0 ? 0 : difference / size);
-    }
-  return worst;
+/**
+ * With u = Hv of the size of v, so that uᵀHv does not vanish by chance: largest |uᵀHv − vᵀHu| / ‖u‖‖Hv‖, where a
+ * millionth of ‖v‖‖Hu‖ passes for rounding.
+ */
+function asymmetry(v: Float32Array[], hv: Float32Array[], u: Float32Array[], hu: Float32Array[]): number {
+  return Math.max(
+    ...v.map((direction, k) => {
+      const difference = Math.abs(dot(u[k]!, hv[k]!) - dot(direction, hu[k]!));
+      const size = norm(u[k]!) * norm(hv[k]!) + 1e-3 * norm(direction) * norm(hu[k]!);
+      return difference === 0 ? 0 : difference / size;
+    }),
+  );
 }
 
 interface Comparison {
@@ -155,11 +163,3 @@ function compare(
   }
   return result;
 }
-
-const split = (values: Float32Array, count: number) =>
-  Array.from({ length: count }, (_, k) =>
-    values.subarray((k * values.length) / count, ((k + 1) * values.length) / count),
-  );
-const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => sum + value * b[i]!, 0);
-const norm = (a: Float32Array) => Math.sqrt(dot(a, a));
-const distance = (a: Float32Array, b: Float32Array) => norm(a.map((value, i) => value - b[i]!));

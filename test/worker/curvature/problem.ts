@@ -21,7 +21,7 @@ export interface Problem {
   batch: Batch;
   referenceRows: ReferenceRow[];
   /** Uniform numbers in (−size, size). */
-  uniform(length: number, size?: number): Float32Array;
+  uniform: (length: number, size?: number) => Float32Array;
 }
 
 /** A network with random parameters and rows, each value exactly a float32 so that the reference sees the same. */

@@ -7,11 +7,11 @@ import type { Device } from '../../../worker/engines/operations.js';
 import { randomProblem } from './problem.js';
 
 /** The same device, with one operation that answers wrongly. */
-function broken<T, D extends Device<T>>(device: D, change: Partial<Device<T>>): Device<T> {
-  return new Proxy<Device<T>>(device, {
-    get(target, key: keyof Device<T>) {
-      const replaced = change[key] ?? target[key];
-      return replaced.bind(target);
+function broken<T>(device: Device<T>, change: Partial<Device<T>>): Device<T> {
+  return new Proxy(device, {
+    get(target, key) {
+      const method: unknown = Reflect.get(key in change ? change : target, key);
+      return typeof method === 'function' ? (method.bind(target) as unknown) : method;
     },
   });
 }
@@ -24,7 +24,7 @@ describe('selfCheck', () => {
       const before = engine.memory();
       for (const loss of losses)
         for (const activation of activations)
-          for (const [seed, size] of [0.1, 1, 3].entries()) {
+          for (const [seed, size] of (name === 'wasm' ? [0.1, 1, 3] : [1]).entries()) {
             const shape = { width: 6, units: [8, 5, 3], activation, loss, useBias: seed !== 1 };
             const { network, parameters, batch } = randomProblem(shape, 40, seed, size);
             const figures = await selfCheck(engine, network, parameters, batch);
@@ -85,11 +85,14 @@ describe('selfCheck', () => {
       useBias: true,
     } as const;
     const { network, parameters, batch } = randomProblem(shape, 20, 10);
-    let calls = 0;
-    const drifting = broken(engine, {
-      matmul: (a, b) => engine.scale(engine.matmul(a, b), 1 + 0.01 * (calls++ % 3)),
+    // The gradient of the first kernel, inputs × units, is one tenth too large: so are its differences.
+    const skewed = broken(engine, {
+      matmul(a, b) {
+        const right = engine.matmul(a, b);
+        return engine.shape(a)[0] === 5 ? engine.scale(right, 1.1) : right;
+      },
     });
-    await expect(selfCheck(drifting, network, parameters, batch)).rejects.toThrow(SelfCheckError);
+    await expect(selfCheck(skewed, network, parameters, batch)).rejects.toThrow(/not symmetric/);
     parameters[3] = NaN;
     await expect(selfCheck(engine, network, parameters, batch)).rejects.toThrow(SelfCheckError);
   });
