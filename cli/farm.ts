@@ -35,9 +35,13 @@ export async function startLocalFarm(options: LocalFarmOptions): Promise<LocalFa
   const ensured = await ensureBroker({ say });
   const broker =
     'binary' in ensured
-      ? await startPrivateBroker({ binary: ensured.binary, say, ...(options.dataDir && { dataDir: options.dataDir }) })
+      ? await startPrivateBroker({
+          binary: ensured.binary,
+          say,
+          ...(options.dataDir && { dataDir: options.dataDir }),
+        })
       : undefined;
-  const url = broker ? broker.url.replace('nats://', `nats://${broker.token}@`) : (ensured as { url: string }).url;
+  const url = broker?.urlWithToken ?? (ensured as { url: string }).url;
   const children: Child[] = [];
   const stop = async () => {
     await Promise.all(children.map((child) => child.stop()));
@@ -75,7 +79,7 @@ export async function startLocalFarm(options: LocalFarmOptions): Promise<LocalFa
 async function ready(client: Client, workers: number, children: Child[]): Promise<void> {
   let dead: number | null | undefined;
   for (const child of children) void child.exited.then((code) => (dead = code));
-  for (const deadline = Date.now() + 60_000; Date.now() < deadline; ) {
+  for (const deadline = Date.now() + 60_000; Date.now() < deadline;) {
     if (dead !== undefined) throw new TimeoutError(`a process of the farm ended with status ${dead}`);
     const answers = await client.jobs(1).then(
       () => true,

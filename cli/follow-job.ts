@@ -48,7 +48,9 @@ export function reportText({ job, report, files }: Result, saved: string[]): str
     `  model ${report.model.name} (p = ${formatNumber(report.model.parameters)}), dataset ${report.dataset.name} (n = ${formatNumber(report.dataset.rows)})`,
   ];
   if (report.loss !== undefined)
-    lines.push(`  objective ${formatNumber(report.loss, 6)}, ‖∇‖ ${formatNumber(report.gradientNorm ?? NaN, 3)}`);
+    lines.push(
+      `  objective ${formatNumber(report.loss, 6)}, ‖∇‖ ${formatNumber(report.gradientNorm ?? NaN, 3)}`,
+    );
   const residuals = report.columns?.map(({ trueResidual }) => trueResidual ?? NaN) ?? [];
   if (residuals.length > 0)
     lines.push(

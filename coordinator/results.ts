@@ -1,7 +1,7 @@
 import { UnknownJobError } from '../protocol/errors.js';
 import { reportSchema, type Job, type Report, type StoredFile } from '../protocol/jobs.js';
+import { sha256 } from '../protocol/digest.js';
 import type { Objects } from '../protocol/objects.js';
-import { sha256 } from '../protocol/objects.js';
 import { parseJson } from '../protocol/parse.js';
 import { encodeVectors } from '../protocol/vectors.js';
 import type { Outcome } from './requests/context.js';

@@ -139,7 +139,7 @@ export class Client {
   }
 
   /** A file of a job's result, as bytes. */
-  async file(job: string, name: string): Promise<Uint8Array | null> {
+  async file(job: string, name: string): Promise<Uint8Array | undefined> {
     return (await Objects.open(this.nc, this.names.stores.results)).get(`${job}/${name}`);
   }
 

@@ -1,7 +1,8 @@
 import type { NatsConnection } from '@nats-io/nats-core';
 import { AlreadyExistsError, BadFileError, UnknownModelError } from './errors.js';
 import { modelSchema, type Model } from './model.js';
-import { Objects, sha256 } from './objects.js';
+import { sha256 } from './digest.js';
+import { Objects } from './objects.js';
 import { parseJson } from './parse.js';
 import type { Names } from './subjects.js';
 import { decodeVectors, encodeVectors } from './vectors.js';

@@ -2,7 +2,12 @@ import type { DecodedShard } from '../datasets/shard-reader.js';
 import { labelWidth } from '../datasets/rows.js';
 import { cutLeaves, type Leaf } from '../protocol/leaves.js';
 import type { Batch } from './curvature/batch.js';
-import { linearize, linearizeAndEvaluate, type Linearization, type LossAndGradient } from './curvature/linearization.js';
+import {
+  linearize,
+  linearizeAndEvaluate,
+  type Linearization,
+  type LossAndGradient,
+} from './curvature/linearization.js';
 import { bindNetwork, type BoundNetwork } from './curvature/network.js';
 import type { Engine } from './engines/engine.js';
 import type { ShardClient } from './shard-client.js';

@@ -82,7 +82,12 @@ async function outcome<T>(work: () => T | Promise<T>): Promise<Outcome<T>> {
   const began = performance.now();
   try {
     const value = await work();
-    return { ok: true, value, busySeconds: (performance.now() - began) / 1000, usedBytes: thread?.budget.used ?? 0 };
+    return {
+      ok: true,
+      value,
+      busySeconds: (performance.now() - began) / 1000,
+      usedBytes: thread?.budget.used ?? 0,
+    };
   } catch (error) {
     return { ok: false, error: toWire(error) };
   }

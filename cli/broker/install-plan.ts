@@ -106,7 +106,11 @@ export function planInstall(machine: Machine): InstallPlan {
   const byHand = byHandLine(manager, machine);
   if (!manager.needsRoot || machine.root) return { kind: 'run', steps, byHand };
   if (!machine.sudoWithoutPassword)
-    return { kind: 'by-hand', reason: `${manager.program} needs root, and there is no sudo without a password`, byHand };
+    return {
+      kind: 'by-hand',
+      reason: `${manager.program} needs root, and there is no sudo without a password`,
+      byHand,
+    };
   return {
     kind: 'run',
     steps: steps.map((step) => ({ ...step, command: ['sudo', '-n', ...step.command] })),

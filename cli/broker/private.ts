@@ -27,6 +27,8 @@ export interface PrivateBroker {
   /** `nats://127.0.0.1:PORT`, without the token. */
   url: string;
   token: string;
+  /** `nats://TOKEN@127.0.0.1:PORT`: all that a client needs. */
+  urlWithToken: string;
   info: { binary: string; pid: number; dataDir: string; logFile: string };
   /** Fulfilled when the server has ended, asked to or not. */
   exited: Promise<void>;
@@ -64,7 +66,8 @@ export async function startPrivateBroker(options: PrivateBrokerOptions = {}): Pr
     const pid = (await readPid(pidFile))!;
     const exited = watchdog.exited.then(() => endOrphan(pidFile, runFolder));
     const stop = () => watchdog.stop().then(() => exited);
-    return { url, token, info: { binary, pid, dataDir, logFile }, exited, stop };
+    const urlWithToken = url.replace('nats://', `nats://${token}@`);
+    return { url, token, urlWithToken, info: { binary, pid, dataDir, logFile }, exited, stop };
   } catch (cause) {
     const log = await readFile(logFile, 'utf8').catch(() => '');
     await watchdog.stop();

@@ -34,10 +34,19 @@ interface ImportCommandOptions extends FarmOptions {
 export function addDatasetCommands(program: Command): void {
   const dataset = program.command('dataset').description('import, list, show and remove datasets');
 
-  command(dataset, 'import <source>', 'import mnist, FILE.csv or FILE.arrow as shuffled Arrow shards', 'ihvp dataset import data.csv --label price')
+  command(
+    dataset,
+    'import <source>',
+    'import mnist, FILE.csv or FILE.arrow as shuffled Arrow shards',
+    'ihvp dataset import data.csv --label price',
+  )
     .option('--name <name>', "the dataset's name (default: mnist-train and mnist-test, or the file's name)")
     .option('--label <column>', 'the label column: its name, or its number from 0 in a CSV without a header')
-    .addOption(new Option('--label-kind <kind>', 'what the labels are').choices(['auto', 'class', 'real']).default('auto'))
+    .addOption(
+      new Option('--label-kind <kind>', 'what the labels are')
+        .choices(['auto', 'class', 'real'])
+        .default('auto'),
+    )
     .option('--seed <n>', 'seed of the shuffle', parseInteger, 0)
     .option('--shard-rows <n>', 'rows of a shard (default: about 12.8 MB of them)', parseInteger)
     .option('--store <where>', 'nats, or a folder that all workers can read', 'nats')
@@ -93,8 +102,13 @@ export async function importOne(
 ): Promise<Manifest> {
   parseValue(nameSchema, name, `the dataset name "${name}"`);
   const shards = await Objects.open(client.nc, client.names.stores.shards);
-  const location = options.store === 'nats' ? 'nats:' : pathToFileURL(resolve(options.store, name) + '/').href;
-  const progress = startProgress({ label: `import ${name}`, total: source.rows, json: options.json ?? false });
+  const location =
+    options.store === 'nats' ? 'nats:' : pathToFileURL(resolve(options.store, name) + '/').href;
+  const progress = startProgress({
+    label: `import ${name}`,
+    total: source.rows,
+    json: options.json ?? false,
+  });
   try {
     return await importDataset({
       source,
@@ -111,7 +125,10 @@ export async function importOne(
   }
 }
 
-async function openSources(source: string, options: ImportCommandOptions): Promise<{ name: string; rows: RowSource }[]> {
+async function openSources(
+  source: string,
+  options: ImportCommandOptions,
+): Promise<{ name: string; rows: RowSource }[]> {
   const { label, labelKind } = options;
   if (source === 'mnist') {
     const base = options.name ?? 'mnist';
@@ -135,11 +152,26 @@ async function openSources(source: string, options: ImportCommandOptions): Promi
 
 function summary({ name, rows, features, labels, shards, location, source, shuffleSeed, created }: Manifest) {
   const bytes = shards.reduce((sum, shard) => sum + shard.bytes, 0);
-  return { name, rows, features: features.width, labels, shards: shards.length, bytes, location, source, shuffleSeed, created };
+  return {
+    name,
+    rows,
+    features: features.width,
+    labels,
+    shards: shards.length,
+    bytes,
+    location,
+    source,
+    shuffleSeed,
+    created,
+  };
 }
 
 const labelText = ({ labels }: Manifest) =>
-  labels.kind === 'class' ? `${labels.classes} classes` : labels.width === 1 ? 'real' : `real × ${labels.width}`;
+  labels.kind === 'class'
+    ? `${labels.classes} classes`
+    : labels.width === 1
+      ? 'real'
+      : `real × ${labels.width}`;
 
 function sentence(manifest: Manifest): string {
   const { name, rows, features, shards, bytes, location } = summary(manifest);

@@ -25,7 +25,12 @@ const l2 = 0.01;
 const damping = 0.01;
 
 export function addDemoCommand(program: Command): void {
-  command(program, 'demo', 'MNIST from data to (H + λI)⁻¹ v on a private farm, in under two minutes', 'ihvp demo')
+  command(
+    program,
+    'demo',
+    'MNIST from data to (H + λI)⁻¹ v on a private farm, in under two minutes',
+    'ihvp demo',
+  )
     .option('--workers <n>', 'worker processes, one thread each', parseInteger, 2)
     .option('--engine <name>', 'auto, wasm or cpu', 'auto')
     .option('--out <folder>', 'where the result files go', '.ihvp/demo')
@@ -64,13 +69,16 @@ async function demo(options: DemoOptions): Promise<void> {
       ...problem,
       into: 'softmax',
     });
-    const cg = await submit(`(H + λI)⁻¹ v for the gradients of ${testRows.length} test digits, by conjugate gradients`, {
-      type: 'solve',
-      ...problem,
-      rhs,
-      damping,
-      method: { name: 'cg', tolerance: 1e-5 },
-    });
+    const cg = await submit(
+      `(H + λI)⁻¹ v for the gradients of ${testRows.length} test digits, by conjugate gradients`,
+      {
+        type: 'solve',
+        ...problem,
+        rhs,
+        damping,
+        method: { name: 'cg', tolerance: 1e-5 },
+      },
+    );
     const lissa = await submit('the same by stochastic estimation (LiSSA)', {
       type: 'solve',
       ...problem,
@@ -86,7 +94,14 @@ async function demo(options: DemoOptions): Promise<void> {
       ...(await saveResult(client, lissa, `${out}/lissa`)),
     ];
     const seconds = (performance.now() - began) / 1000;
-    const document = { seconds, fit: fit.report, cg: cg.report, lissa: lissa.report, agreement, files: saved };
+    const document = {
+      seconds,
+      fit: fit.report,
+      cg: cg.report,
+      lissa: lissa.report,
+      agreement,
+      files: saved,
+    };
     print(options, document, () => text(fit, cg, lissa, agreement, saved, seconds));
   } finally {
     await farm.stop();
@@ -112,20 +127,34 @@ async function compare(client: Client, cg: Result, lissa: Result): Promise<Agree
       bb += b![i]! * b![i]!;
       ab += a![i]! * b![i]!;
     }
-    return { row, difference: Math.sqrt(Math.max(0, aa - 2 * ab + bb) / aa), cosine: ab / Math.sqrt(aa * bb) };
+    return {
+      row,
+      difference: Math.sqrt(Math.max(0, aa - 2 * ab + bb) / aa),
+      cosine: ab / Math.sqrt(aa * bb),
+    };
   });
 }
 
-function text(fit: Result, cg: Result, lissa: Result, agreement: Agreement[], saved: string[], seconds: number): string {
+function text(
+  fit: Result,
+  cg: Result,
+  lissa: Result,
+  agreement: Agreement[],
+  saved: string[],
+  seconds: number,
+): string {
   const { report } = fit;
-  const residual = ({ report: { columns } }: Result, k: number) => formatNumber(columns![k]!.trueResidual!, 3);
-  const rates = [cg, lissa].flatMap(({ report: { request, workers, productsPerSecond, seconds: took, products } }) => [
-    `  ${request.type === 'solve' ? request.method.name : request.type}: ${formatNumber(products, 3)} products in ${formatDuration(took.solving)}, ${formatNumber(productsPerSecond ?? 0, 3)} products/s`,
-    ...workers.map(
-      ({ id, engine, products: own, busySeconds }) =>
-        `    worker ${id.slice(-8)} (${engine}): ${formatNumber(own, 3)} products, ${formatNumber(own / busySeconds, 3)} products/s while busy`,
-    ),
-  ]);
+  const residual = ({ report: { columns } }: Result, k: number) =>
+    formatNumber(columns![k]!.trueResidual!, 3);
+  const rates = [cg, lissa].flatMap(
+    ({ report: { request, workers, productsPerSecond, seconds: took, products } }) => [
+      `  ${request.type === 'solve' ? request.method.name : request.type}: ${formatNumber(products, 3)} products in ${formatDuration(took.solving)}, ${formatNumber(productsPerSecond ?? 0, 3)} products/s`,
+      ...workers.map(
+        ({ id, engine, products: own, busySeconds }) =>
+          `    worker ${id.slice(-8)} (${engine}): ${formatNumber(own, 3)} products, ${formatNumber(own / busySeconds, 3)} products/s while busy`,
+      ),
+    ],
+  );
   return [
     '',
     `fit: ${report.status}, objective ${formatNumber(report.loss!, 6)}, ‖∇‖ = ${formatNumber(report.gradientNorm!, 3)} after ${report.iterations} Newton iterations`,

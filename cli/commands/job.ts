@@ -27,7 +27,12 @@ export function addJobCommands(program: Command): void {
     }),
   );
 
-  command(program, 'result <job>', "a finished job's report, and its files with --out", 'ihvp result JOB --out ./result')
+  command(
+    program,
+    'result <job>',
+    "a finished job's report, and its files with --out",
+    'ihvp result JOB --out ./result',
+  )
     .option('--out <folder>', 'write the result files here')
     .action(
       run(async (id: string, options: FarmOptions & { out?: string }) => {
@@ -57,8 +62,20 @@ export function addJobCommands(program: Command): void {
           workers.length === 0
             ? 'no workers: start one with `ihvp worker`'
             : table(
-                [{ title: 'id' }, { title: 'host' }, { title: 'engine' }, { title: 'threads', align: 'right' }, { title: 'state' }],
-                workers.map(({ id, host, engine, threads, state }) => [id, host, engine, String(threads), state]),
+                [
+                  { title: 'id' },
+                  { title: 'host' },
+                  { title: 'engine' },
+                  { title: 'threads', align: 'right' },
+                  { title: 'state' },
+                ],
+                workers.map(({ id, host, engine, threads, state }) => [
+                  id,
+                  host,
+                  engine,
+                  String(threads),
+                  state,
+                ]),
               ),
         );
       });
@@ -69,7 +86,15 @@ export function addJobCommands(program: Command): void {
 function listing(jobs: Job[]): string {
   if (jobs.length === 0) return 'no jobs yet: ihvp solve --model MODEL --dataset DATASET --rhs ones';
   return table(
-    [{ title: 'job' }, { title: 'request' }, { title: 'model' }, { title: 'dataset' }, { title: 'state' }, { title: 'age', align: 'right' }, { title: '' }],
+    [
+      { title: 'job' },
+      { title: 'request' },
+      { title: 'model' },
+      { title: 'dataset' },
+      { title: 'state' },
+      { title: 'age', align: 'right' },
+      { title: '' },
+    ],
     jobs.map(({ id, request, state, submitted, message }) => [
       id,
       request.type === 'solve' ? `solve ${request.method.name}` : request.type,

@@ -1,7 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import { BadFileError, BadRequestError, NotFiniteError, ShapeMismatchError } from '../../protocol/errors.js';
-import { losses, networkSchema, parameterLayout, type Loss, type Model, type Network } from '../../protocol/model.js';
+import {
+  losses,
+  networkSchema,
+  parameterLayout,
+  type Loss,
+  type Model,
+  type Network,
+} from '../../protocol/model.js';
 import { nameSchema } from '../../protocol/names.js';
 import { parseJson, parseValue } from '../../protocol/parse.js';
 import { importTfjs } from '../../worker/models/import-tfjs.js';
@@ -58,7 +65,12 @@ export function addModelCommands(program: Command): void {
       }),
     );
 
-  command(model, 'import <name> <model.json>', 'import a TensorFlow.js layers model', 'ihvp model import mlp ./mlp/model.json --loss softmaxCrossEntropy --l2 1e-4')
+  command(
+    model,
+    'import <name> <model.json>',
+    'import a TensorFlow.js layers model',
+    'ihvp model import mlp ./mlp/model.json --loss softmaxCrossEntropy --l2 1e-4',
+  )
     .addOption(lossOption().makeOptionMandatory())
     .option('--l2 <number>', l2Help, parseNumber, 0)
     .option('--replace', 'replace a model of the same name')
@@ -80,7 +92,12 @@ export function addModelCommands(program: Command): void {
     }),
   );
 
-  command(model, 'show <name>', 'one model and where its parameters lie in the flat vector', 'ihvp model show softmax').action(
+  command(
+    model,
+    'show <name>',
+    'one model and where its parameters lie in the flat vector',
+    'ihvp model show softmax',
+  ).action(
     run(async (name: string, options: FarmOptions) => {
       await withClient(options, async (client) => {
         const found = await (await client.models()).get(name);
@@ -100,7 +117,14 @@ export function addModelCommands(program: Command): void {
   );
 }
 
-async function describe({ description, layers, loss, l2, activation, bias }: CreateOptions): Promise<Network> {
+async function describe({
+  description,
+  layers,
+  loss,
+  l2,
+  activation,
+  bias,
+}: CreateOptions): Promise<Network> {
   if (description !== undefined) {
     const text = await readFile(description, 'utf8').catch((cause: unknown) => {
       throw new BadFileError(`${description} cannot be read: ${(cause as Error).message}`, { cause });
@@ -109,7 +133,9 @@ async function describe({ description, layers, loss, l2, activation, bias }: Cre
   }
   const widths = layers?.split('-').map(Number) ?? [];
   if (widths.length < 2 || !widths.every((width) => Number.isInteger(width) && width > 0))
-    throw new BadRequestError('the layers are missing', { hint: 'say --layers 784-256-10, or --description FILE' });
+    throw new BadRequestError('the layers are missing', {
+      hint: 'say --layers 784-256-10, or --description FILE',
+    });
   const [width, ...units] = widths;
   const dense = units.map((count, i) => ({
     type: 'dense',
@@ -121,19 +147,30 @@ async function describe({ description, layers, loss, l2, activation, bias }: Cre
   return parseValue(networkSchema, { input: { width }, layers: dense, loss, l2 }, 'the model');
 }
 
-async function initial(network: Network, { parameters: file, init, seed }: CreateOptions): Promise<Float32Array> {
-  if (file === undefined) return init === 'zeros' ? zeroParameters(network) : glorotUniformParameters(network, seed);
+async function initial(
+  network: Network,
+  { parameters: file, init, seed }: CreateOptions,
+): Promise<Float32Array> {
+  if (file === undefined)
+    return init === 'zeros' ? zeroParameters(network) : glorotUniformParameters(network, seed);
   const { values, count, size } = await readVectors(file);
   const wanted = parameterLayout(network).count;
   if (count !== 1 || size !== wanted)
-    throw new ShapeMismatchError(`${file} holds ${count} vector(s) of ${size} values, the model has ${wanted} parameters`);
+    throw new ShapeMismatchError(
+      `${file} holds ${count} vector(s) of ${size} values, the model has ${wanted} parameters`,
+    );
   const parameters = Float32Array.from(values);
   if (!parameters.every(Number.isFinite))
     throw new NotFiniteError(`${file} holds a parameter that float32 cannot`, { details: { file } });
   return parameters;
 }
 
-async function store(name: string, network: Network, parameters: Float32Array, options: LossOptions): Promise<void> {
+async function store(
+  name: string,
+  network: Network,
+  parameters: Float32Array,
+  options: LossOptions,
+): Promise<void> {
   parseValue(nameSchema, name, `the model name "${name}"`);
   await withClient(options, async (client) => {
     const model = await (await client.models()).put({ ...network, name }, parameters, options.replace);
@@ -142,16 +179,34 @@ async function store(name: string, network: Network, parameters: Float32Array, o
 }
 
 const shapeText = ({ input, layers }: Model) =>
-  [input.width, ...layers.map(({ units, activation }) => (activation === 'linear' ? `${units}` : `${units} ${activation}`))].join(' → ');
+  [
+    input.width,
+    ...layers.map(({ units, activation }) =>
+      activation === 'linear' ? `${units}` : `${units} ${activation}`,
+    ),
+  ].join(' → ');
 
 function sentence(model: Model): string {
   return `${model.name}: ${shapeText(model)}, ${model.loss}, l2 ${model.l2}, ${formatNumber(model.parameters.count)} parameters`;
 }
 
 function listing(models: Model[]): string {
-  if (models.length === 0) return 'no models yet: ihvp model create softmax --layers 784-10 --loss softmaxCrossEntropy';
+  if (models.length === 0)
+    return 'no models yet: ihvp model create softmax --layers 784-10 --loss softmaxCrossEntropy';
   return table(
-    [{ title: 'name' }, { title: 'layers' }, { title: 'loss' }, { title: 'l2', align: 'right' }, { title: 'parameters', align: 'right' }],
-    models.map((model) => [model.name, shapeText(model), model.loss, String(model.l2), formatNumber(model.parameters.count)]),
+    [
+      { title: 'name' },
+      { title: 'layers' },
+      { title: 'loss' },
+      { title: 'l2', align: 'right' },
+      { title: 'parameters', align: 'right' },
+    ],
+    models.map((model) => [
+      model.name,
+      shapeText(model),
+      model.loss,
+      String(model.l2),
+      formatNumber(model.parameters.count),
+    ]),
   );
 }

@@ -21,7 +21,12 @@ interface WorkerCommandOptions extends FarmOptions {
 
 /** The commands that start processes of a farm. */
 export function addProcessCommands(program: Command): void {
-  command(program, 'coordinator', 'take jobs and share them among workers', 'ihvp coordinator --nats nats://HOST:4222').action(
+  command(
+    program,
+    'coordinator',
+    'take jobs and share them among workers',
+    'ihvp coordinator --nats nats://HOST:4222',
+  ).action(
     run(async (options: FarmOptions) => {
       const coordinator = await startCoordinator({ url: options.nats, prefix: options.prefix, say });
       say(`coordinator ${coordinator.id} is ready`);
@@ -30,7 +35,12 @@ export function addProcessCommands(program: Command): void {
     }),
   );
 
-  command(program, 'worker', 'multiply by the Hessian of a share of the data', 'ihvp worker --nats nats://HOST:4222 --engine wasm')
+  command(
+    program,
+    'worker',
+    'multiply by the Hessian of a share of the data',
+    'ihvp worker --nats nats://HOST:4222 --engine wasm',
+  )
     .option('--engine <name>', 'auto, wasm or cpu', 'auto')
     .option('--threads <n>', 'arithmetic threads', parseInteger, availableParallelism())
     .option('--cache-bytes <size>', 'memory for shards and linearizations', parseBytes, defaultCacheBytes)
@@ -45,7 +55,12 @@ export function addProcessCommands(program: Command): void {
       }),
     );
 
-  command(program, 'up', 'start a private broker, a coordinator and workers on this machine', 'ihvp up --workers 2')
+  command(
+    program,
+    'up',
+    'start a private broker, a coordinator and workers on this machine',
+    'ihvp up --workers 2',
+  )
     .option('--workers <n>', 'worker processes', parseInteger, availableParallelism())
     .option('--threads <n>', 'threads of each worker', parseInteger, 1)
     .option('--engine <name>', 'auto, wasm or cpu', 'auto')
@@ -72,10 +87,17 @@ export function addProcessCommands(program: Command): void {
     );
 
   const broker = program.command('broker').description('see to a NATS server on this machine');
-  command(broker, 'ensure', 'find nats-server, or install it with the package manager', 'ihvp broker ensure').action(
+  command(
+    broker,
+    'ensure',
+    'find nats-server, or install it with the package manager',
+    'ihvp broker ensure',
+  ).action(
     run(async (options: FarmOptions) => {
       const found = await ensureBroker({ say });
-      print(options, found, () => ('url' in found ? `uses the server at ${new URL(found.url).host}` : `uses ${found.binary}`));
+      print(options, found, () =>
+        'url' in found ? `uses the server at ${new URL(found.url).host}` : `uses ${found.binary}`,
+      );
     }),
   );
 }

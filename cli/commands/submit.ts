@@ -45,10 +45,19 @@ const rhsHelp = 'ones, grad:DATASET:ROWS (rows as 0-4,17), or a file of vectors 
 
 /** The commands that submit a request: solve, hvp, gradient, fit. */
 export function addSubmitCommands(program: Command): void {
-  request(program, 'solve', 'compute s = (H + λI)⁻¹ v', 'ihvp solve --model softmax --dataset mnist-train --rhs grad:mnist-test:0-9 --damping 0.01 --out ./result')
+  request(
+    program,
+    'solve',
+    'compute s = (H + λI)⁻¹ v',
+    'ihvp solve --model softmax --dataset mnist-train --rhs grad:mnist-test:0-9 --damping 0.01 --out ./result',
+  )
     .requiredOption('--rhs <vectors>', `right-hand sides: ${rhsHelp}`)
     .option('--damping <number>', 'λ', parseNumber, 0)
-    .addOption(new Option('--method <name>', 'cg, or lissa (stochastic estimation)').choices(['cg', 'lissa']).default('cg'))
+    .addOption(
+      new Option('--method <name>', 'cg, or lissa (stochastic estimation)')
+        .choices(['cg', 'lissa'])
+        .default('cg'),
+    )
     .option('--tolerance <number>', 'cg: stop at ‖r‖ ≤ tolerance·‖v‖ (1e-5)', parseNumber)
     .option('--max-iterations <n>', 'cg: iterations at most (500)', parseInteger)
     .option('--scale <number>', 'lissa: about the largest eigenvalue of a minibatch (required)', parseNumber)
@@ -58,7 +67,10 @@ export function addSubmitCommands(program: Command): void {
     .option('--seed <n>', 'lissa: seed of the order of rows (0)', parseInteger)
     .option('--block-size <n>', 'lissa: right-hand sides of a chain (16)', parseInteger)
     .addOption(
-      new Option('--convention <name>', 'lissa: exact, or authors (the damping is not divided by scale)').choices(['exact', 'authors']),
+      new Option(
+        '--convention <name>',
+        'lissa: exact, or authors (the damping is not divided by scale)',
+      ).choices(['exact', 'authors']),
     )
     .action(
       run(async (options: SolveOptions) => {
@@ -72,7 +84,12 @@ export function addSubmitCommands(program: Command): void {
       }),
     );
 
-  request(program, 'hvp', 'multiply vectors by H + λI', 'ihvp hvp --model softmax --dataset mnist-train --rhs ones')
+  request(
+    program,
+    'hvp',
+    'multiply vectors by H + λI',
+    'ihvp hvp --model softmax --dataset mnist-train --rhs ones',
+  )
     .requiredOption('--rhs <vectors>', `the vectors: ${rhsHelp}`)
     .option('--damping <number>', 'λ', parseNumber, 0)
     .action(
@@ -86,13 +103,23 @@ export function addSubmitCommands(program: Command): void {
       }),
     );
 
-  request(program, 'gradient', 'the mean loss and its gradient', 'ihvp gradient --model softmax --dataset mnist-train').action(
+  request(
+    program,
+    'gradient',
+    'the mean loss and its gradient',
+    'ihvp gradient --model softmax --dataset mnist-train',
+  ).action(
     run(async (options: RequestOptions) => {
       await submit(options, () => Promise.resolve({ type: 'gradient', ...common(options) }));
     }),
   );
 
-  request(program, 'fit', 'train a model by damped Newton', 'ihvp fit --model softmax --dataset mnist-train --into softmax-fitted')
+  request(
+    program,
+    'fit',
+    'train a model by damped Newton',
+    'ihvp fit --model softmax --dataset mnist-train --into softmax-fitted',
+  )
     .requiredOption('--into <name>', 'the name of the trained model')
     .option('--replace', 'replace a model of that name')
     .option('--tolerance <number>', 'stop at ‖∇‖ ≤ tolerance (1e-5)', parseNumber)
@@ -117,7 +144,9 @@ function request(program: Command, name: string, description: string, example: s
     .requiredOption('--model <name>', 'the model')
     .requiredOption('--dataset <name>', 'the training data')
     .addOption(
-      new Option('--hvp <mode>', 'how products with H are made').choices(['exact', 'finite-difference']).default('exact'),
+      new Option('--hvp <mode>', 'how products with H are made')
+        .choices(['exact', 'finite-difference'])
+        .default('exact'),
     )
     .option('--step <r>', 'step of the finite differences', parseNumber, 1e-2)
     .option('--leaf-rows <n>', 'rows of a leaf, the unit of reduction (1024; lissa: a shard)', parseInteger)
@@ -153,7 +182,10 @@ function present<T extends object>(fields: T): { [Key in keyof T]?: NonNullable<
   };
 }
 
-async function rightHandSides(client: Client, text: string): Promise<Extract<RequestInput, { type: 'solve' }>['rhs']> {
+async function rightHandSides(
+  client: Client,
+  text: string,
+): Promise<Extract<RequestInput, { type: 'solve' }>['rhs']> {
   if (text === 'ones') return { kind: 'ones' };
   const gradient = /^grad:([^:]+):(.+)$/.exec(text);
   if (gradient) return { kind: 'gradient', dataset: gradient[1]!, rows: readRows(gradient[2]!) };
@@ -169,7 +201,10 @@ function readRows(text: string): number[] {
   }
 }
 
-async function submit(options: RequestOptions, makeRequest: (client: Client) => Promise<RequestInput>): Promise<void> {
+async function submit(
+  options: RequestOptions,
+  makeRequest: (client: Client) => Promise<RequestInput>,
+): Promise<void> {
   await withClient(options, async (client) => {
     const json = options.json ?? false;
     const job = await client.submit(await makeRequest(client), options.id);

@@ -8,7 +8,7 @@ import {
   Float64,
   Int64,
   makeData,
-  makeTable,
+  makeVector,
   RecordBatch,
   Schema,
   Struct,
@@ -31,7 +31,11 @@ function read(bytes: Uint8Array, options: ArrowOptions = { label: 'y' }) {
 }
 
 const scalars = () =>
-  makeTable({ a: Float64Array.of(1.5, 2, 3), b: BigInt64Array.of(4n, -5n, 6n), y: Int32Array.of(0, 1, 2) });
+  new Table({
+    a: makeVector(Float64Array.of(1.5, 2, 3)),
+    b: makeVector(BigInt64Array.of(4n, -5n, 6n)),
+    y: makeVector(Int32Array.of(0, 1, 2)),
+  });
 
 /** A table of one FixedSizeList<float32> column `features` and the label column given. */
 function listTable(values: Float32Array, width: number, label: Float32Array, labelWidth: number): Table {

@@ -71,14 +71,12 @@ describe('readCsv', () => {
 
   it('readCsv: any table of float32 numbers comes back as it was written', async () => {
     const finite = fc.float({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0);
-    const table = fc
-      .integer({ min: 1, max: 5 })
-      .chain((width) =>
-        fc.array(fc.array(finite, { minLength: width + 1, maxLength: width + 1 }), {
-          minLength: 1,
-          maxLength: 20,
-        }),
-      );
+    const table = fc.integer({ min: 1, max: 5 }).chain((width) =>
+      fc.array(fc.array(finite, { minLength: width + 1, maxLength: width + 1 }), {
+        minLength: 1,
+        maxLength: 20,
+      }),
+    );
     await fc.assert(
       fc.asyncProperty(table, async (rows) => {
         const text = rows.map((row) => row.join()).join('\n');

@@ -1,12 +1,16 @@
 import { randomBytes } from 'node:crypto';
+import type { NatsConnection } from '@nats-io/nats-core';
 import { startPrivateBroker } from '../../cli/broker/private.js';
+import { connectBroker } from '../../protocol/connection.js';
+import { names as namesOf, type Names } from '../../protocol/subjects.js';
 
 export interface TestBroker {
+  /** With all that a client needs. */
   url: string;
-  /** Absent where `IHVP_NATS_URL` names the server: its address carries what it needs. */
-  token?: string;
   /** Subject prefix of this test alone: a server that the environment names is shared. */
   prefix: string;
+  names: Names;
+  connection: NatsConnection;
   stop: () => Promise<void>;
 }
 
@@ -14,7 +18,12 @@ export interface TestBroker {
 export async function startTestBroker(): Promise<TestBroker> {
   const prefix = `test${randomBytes(6).toString('hex')}`;
   const shared = process.env.IHVP_NATS_URL;
-  if (shared) return { url: shared, prefix, stop: () => Promise.resolve() };
-  const { url, token, stop } = await startPrivateBroker();
-  return { url, token, prefix, stop };
+  const broker = shared ? undefined : await startPrivateBroker();
+  const url = shared ?? broker!.urlWithToken;
+  const connection = await connectBroker(url, prefix);
+  const stop = async () => {
+    await connection.close();
+    await broker?.stop();
+  };
+  return { url, prefix, names: namesOf(prefix), connection, stop };
 }

@@ -7,13 +7,24 @@ import type { ThreadOperator } from '../thread-operator.js';
 import type { ChainInput, Sums } from '../thread-messages.js';
 
 /** One LiSSA chain through all minibatches of one shard: the new state, K × p float32. */
-export async function runChain<T>(engine: Engine<T>, operator: ThreadOperator<T>, input: ChainInput): Promise<Sums> {
+export async function runChain<T>(
+  engine: Engine<T>,
+  operator: ThreadOperator<T>,
+  input: ChainInput,
+): Promise<Sums> {
   operator.moveTo(input.point);
   const { manifest, hvp, network } = operator.input;
   const shard = { shard: input.shard, from: 0, to: manifest.shards[input.shard]!.rows };
   const minibatches = cutMinibatches(shard.to, input.batchSize, input.seeds);
   if (hvp.mode === 'finite-difference') {
-    const values = await runByDifferences(engine, operator, await operator.batch(shard), minibatches, input, hvp.step);
+    const values = await runByDifferences(
+      engine,
+      operator,
+      await operator.batch(shard),
+      minibatches,
+      input,
+      hvp.step,
+    );
     return { nodes: [], values };
   }
   const { state, rhs, count, shrink, scale } = input;

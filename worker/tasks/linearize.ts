@@ -4,7 +4,10 @@ import type { LinearizeInput, Sums } from '../thread-messages.js';
 import { nodeSums } from './node-sums.js';
 
 /** Loss and gradient sums, (loss, ∇₁…∇_p) a node. */
-export async function linearizeLeaves<T>(operator: ThreadOperator<T>, { point, leaves }: LinearizeInput): Promise<Sums> {
+export async function linearizeLeaves<T>(
+  operator: ThreadOperator<T>,
+  { point, leaves }: LinearizeInput,
+): Promise<Sums> {
   const sum = new TreeSum(operator.leaves.length);
   operator.moveTo(point);
   for (const index of leaves) {

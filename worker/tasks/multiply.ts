@@ -18,7 +18,15 @@ export async function multiplyLeaves<T>(
   if (hvp.mode === 'finite-difference') {
     for (const index of leaves) {
       const batch = await operator.batch(operator.leaves[index]!);
-      const values = await finiteDifference(engine, network, point.parameters, batch, vectors, count, hvp.step);
+      const values = await finiteDifference(
+        engine,
+        network,
+        point.parameters,
+        batch,
+        vectors,
+        count,
+        hvp.step,
+      );
       sum.add({ level: 0, index }, values);
     }
     return nodeSums(sum);

@@ -33,6 +33,8 @@ export async function rowGradients<T>(
   }
   const [missing] = places.keys();
   if (missing !== undefined)
-    throw new BadRequestError(`dataset "${manifest.name}" has no source row ${missing}`, { details: { row: missing } });
+    throw new BadRequestError(`dataset "${manifest.name}" has no source row ${missing}`, {
+      details: { row: missing },
+    });
   return { nodes: [], values };
 }
