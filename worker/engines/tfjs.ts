@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import { createRequire } from 'node:module';
 import * as tf from '@tensorflow/tfjs';
 import { BackendWasm, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
-import { UnsupportedError } from '../../protocol/errors.js';
+import { TooLargeError, UnsupportedError } from '../../protocol/errors.js';
 import type { Engine, EngineMemory } from './engine.js';
 
 export type TfjsTensor = tf.Tensor;
@@ -176,6 +176,17 @@ class TfjsEngine implements Engine<tf.Tensor> {
   #run<R>(operation: () => R): R {
     // For a backend that has started this takes effect before the promise is returned.
     if (tf.getBackend() !== this.name) void tf.setBackend(this.name);
-    return operation();
+    const result = operation();
+    if (result instanceof tf.Tensor) this.#checkAllocated(result);
+    return result;
+  }
+
+  /** Where wasm memory (4 GiB a thread) is used up, the backend goes on at address 0 instead of failing. */
+  #checkAllocated(tensor: tf.Tensor) {
+    if (!(this.#backend instanceof BackendWasm) || this.#backend.getMemoryOffset(tensor.dataId) !== 0) return;
+    throw new TooLargeError("the engine's memory is used up: wasm has 4 GiB a thread", {
+      hint: 'give the worker a smaller cache, or ask for fewer right-hand sides at once or smaller leaves; restart this thread',
+      details: { engine: this.name, shape: tensor.shape, bytes: tf.memory().numBytes },
+    });
   }
 }
