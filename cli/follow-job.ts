@@ -13,9 +13,9 @@ export async function followJob(client: Client, id: string, json: boolean): Prom
     if (progress.stage !== stage) {
       bar?.stop();
       stage = progress.stage;
-      bar = startProgress({ label: stage, total: progress.iterations ?? 1, json });
+      bar = startProgress({ label: stage, total: 100, json });
     }
-    bar?.update(progress.iteration, progressNote(progress));
+    bar?.update(Math.floor(100 * (progress.fraction ?? 0)), progressNote(progress));
   };
   try {
     return await client.wait(id, {
@@ -30,9 +30,16 @@ export async function followJob(client: Client, id: string, json: boolean): Prom
   }
 }
 
-/** `residual 1.2e-3, 41.2 products/s, 2 workers, 3.2 s left` */
-export function progressNote({ residual, productsPerSecond, workers, etaSeconds }: Progress): string {
+/** `iteration 12, residual 1.2e-3, 41.2 products/s, 2 workers, 3.2 s left` */
+export function progressNote({
+  iteration,
+  residual,
+  productsPerSecond,
+  workers,
+  etaSeconds,
+}: Progress): string {
   return [
+    ...(iteration === 0 ? [] : [`iteration ${iteration}`]),
     ...(residual === undefined ? [] : [`residual ${formatNumber(residual, 3)}`]),
     ...(productsPerSecond === undefined ? [] : [`${formatNumber(productsPerSecond, 3)} products/s`]),
     `${workers} worker${workers === 1 ? '' : 's'}`,

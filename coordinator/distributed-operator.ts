@@ -150,17 +150,27 @@ export class DistributedOperator {
 
   async #multiplyColumns(part: Float64Array, count: number): Promise<Float64Array> {
     const point = this.#requirePoint();
-    const vectors = await this.#links.broadcast.send(Float32Array.from(part), this.#links.size);
-    const { operator } = this.#spec;
+    const { operator, hvp } = this.#spec;
+    // Differences depend on the vector's size; the exact product does not, and float32 reaches further if it is about 1.
+    const scales = hvp.mode === 'exact' ? powersOfTwo(part, count) : new Float64Array(count).fill(1);
+    const scaled = scaleRows(part, scales, Float32Array);
+    const vectors = await this.#links.broadcast.send(scaled, this.#links.size);
+    const width = part.length;
     try {
-      return await this.#sum(part.length, count, (leaves) => ({
+      const task = (leaves: LeafRange[]): Task => ({
         task: 'multiply',
         operator,
         point,
         leaves,
         vectors,
         count,
-      }));
+      });
+      const sums = await this.#sum(width, count, task);
+      return scaleRows(
+        sums,
+        scales.map((scale) => 1 / scale),
+        Float64Array,
+      );
     } finally {
       this.#links.broadcast.release(vectors.id);
     }
@@ -226,6 +236,28 @@ export function isTransient(error: unknown): boolean {
   return (
     error instanceof WorkerLostError || error instanceof TimeoutError || error instanceof UnknownOperatorError
   );
+}
+
+/** For each row the power of two that brings its largest value to [1, 2): multiplying by it rounds nothing. */
+function powersOfTwo(block: Float64Array, count: number): Float64Array {
+  const width = block.length / count;
+  return Float64Array.from({ length: count }, (_, k) => {
+    const largest = block
+      .subarray(k * width, (k + 1) * width)
+      .reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+    return largest > 0 && Number.isFinite(largest) ? 2 ** -Math.floor(Math.log2(largest)) : 1;
+  });
+}
+
+function scaleRows<Values extends Float32Array | Float64Array>(
+  block: Float64Array,
+  scales: Float64Array,
+  ArrayType: new (length: number) => Values,
+): Values {
+  const scaled = new ArrayType(block.length);
+  const width = block.length / scales.length;
+  for (let i = 0; i < block.length; i++) scaled[i] = block[i]! * scales[Math.floor(i / width)]!;
+  return scaled;
 }
 
 function covered(ranges: readonly LeafRange[]): number {

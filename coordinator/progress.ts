@@ -19,7 +19,7 @@ export class ProgressReporter {
   #started: number;
   #stageStarted: number;
   #stage = '';
-  #first: { residual: number; iteration: number } | undefined;
+  #firstResidual: number | undefined;
   #published = -Infinity;
   #pending: Progress | undefined;
 
@@ -33,7 +33,7 @@ export class ProgressReporter {
     this.flush();
     this.#stage = name;
     this.#stageStarted = now;
-    this.#first = undefined;
+    this.#firstResidual = undefined;
     this.#published = -Infinity;
     this.update({ iteration: 0, products: 0 }, workers, now);
   }
@@ -42,13 +42,14 @@ export class ProgressReporter {
     const { target, ...shown } = progress;
     const elapsed = (now - this.#stageStarted) / 1000;
     const rate = elapsed > 0 && progress.products > 0 ? progress.products / elapsed : undefined;
-    const eta = this.#secondsLeft(progress, elapsed);
+    const fraction = this.#fraction(progress);
     this.#pending = {
       job: this.#job,
       stage: this.#stage,
       ...shown,
       ...(rate !== undefined && { productsPerSecond: rate }),
-      ...(eta !== undefined && { etaSeconds: eta }),
+      ...(fraction !== undefined && { fraction }),
+      ...(fraction && { etaSeconds: (elapsed * (1 - fraction)) / fraction }),
       workers,
       seconds: (now - this.#started) / 1000,
     };
@@ -63,18 +64,17 @@ export class ProgressReporter {
     this.#pending = undefined;
   }
 
-  /** Iterations left: by the residual's mean rate of decrease towards its target, and never past the limit. */
-  #secondsLeft(
-    { iteration, iterations, residual, target }: StageProgress,
-    elapsed: number,
-  ): number | undefined {
-    if (iteration < 1 || iterations === undefined) return undefined;
-    let left = iterations - iteration;
-    if (residual && target) {
-      this.#first ??= { residual, iteration };
-      const rate = Math.log(this.#first.residual / residual) / (iteration - this.#first.iteration);
-      if (rate > 0) left = Math.min(left, Math.log(residual / target) / rate);
-    }
-    return (Math.max(0, left) * elapsed) / iteration;
+  /**
+   * How much of the stage is done: a residual that falls steadily towards its target has come log(first/now) of the
+   * log(first/target) that it has to go; without a target, iterations count. Never beyond what the limit leaves.
+   */
+  #fraction({ iteration, iterations, residual, target }: StageProgress): number | undefined {
+    if (iterations === undefined) return undefined;
+    const counted = Math.min(1, iteration / Math.max(1, iterations));
+    if (!target || residual === undefined) return counted;
+    if (residual <= target) return 1;
+    this.#firstResidual ??= residual;
+    const fallen = Math.log(this.#firstResidual / residual) / Math.log(this.#firstResidual / target);
+    return Math.max(counted, Math.min(1, fallen));
   }
 }

@@ -1,4 +1,5 @@
 import { cpus } from 'node:os';
+import { NotFiniteError } from '../protocol/errors.js';
 import type { Job, Progress, Report } from '../protocol/jobs.js';
 import type { Request } from '../protocol/requests.js';
 import { version } from '../protocol/version.js';
@@ -37,6 +38,13 @@ export async function runJob(run: JobRun): Promise<{ report: Report; vectors: Ou
     const stage = (name: string) => reporter.stage(name, farm.workers().length, Date.now());
     stage('loading data');
     const start = await operator.moveTo(parameters);
+    if (!Number.isFinite(start.value))
+      throw new NotFiniteError(
+        `the loss of model "${prepared.model.name}" on dataset "${prepared.manifest.name}" is not finite`,
+        {
+          hint: 'its parameters have diverged, or the features are too large: scale them, or train the model again',
+        },
+      );
     const loaded = performance.now();
     const outcome = await handle(job.request, {
       job: job.id,

@@ -20,6 +20,8 @@ export const progressSchema = z.object({
   iteration: z.int().min(0),
   /** The limit, where one is known; the job may end earlier. */
   iterations: z.int().min(0).optional(),
+  /** Estimated part of the stage that is done, 0…1: by the residual's way to its goal, else by iterations. */
+  fraction: z.number().min(0).max(1).optional(),
   /** Worst relative residual (cg), relative change of a pass (lissa) or gradient norm (fit). */
   residual: z.number().optional(),
   /** Hessian-vector products so far, counted as passes over the dataset times right-hand sides. */

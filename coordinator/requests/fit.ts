@@ -13,12 +13,12 @@ export async function fit(request: FitRequest, context: Context): Promise<Outcom
       gradientTolerance: request.gradientTolerance,
       iterations: request.maxIterations,
       signal,
-      onProgress: ({ iteration, iterations, worst, products }) =>
+      onProgress: ({ iteration, iterations, worst }) =>
         context.progress({
           iteration,
           iterations,
           residual: worst,
-          products,
+          products: operator.products,
           target: request.gradientTolerance,
         }),
     },

@@ -40,8 +40,14 @@ async function solveBlock(
   const { operator, prepared, signal } = context;
   const options = (target?: number): SolverOptions => ({
     signal,
-    onProgress: ({ iteration, iterations, worst, products }) =>
-      context.progress({ iteration, iterations, residual: worst, products, ...(target && { target }) }),
+    onProgress: ({ iteration, iterations, worst }) =>
+      context.progress({
+        iteration,
+        iterations,
+        residual: worst,
+        products: operator.products,
+        ...(target && { target }),
+      }),
   });
   if (method.name === 'cg') {
     const { tolerance, maxIterations } = method;
