@@ -1,9 +1,9 @@
 import type { Manifest, Shard } from '../protocol/dataset.js';
+import { sha256 } from '../protocol/digest.js';
 import { AlreadyExistsError } from '../protocol/errors.js';
 import type { DatasetRegistry } from './registry.js';
 import { encodeManifest, parseManifest } from './registry.js';
 import type { RowSource } from './rows.js';
-import { sha256 } from './shard-reader.js';
 import { defaultShardRows, encodeShards, shardSizes } from './shard-writer.js';
 import { shuffle } from './shuffle.js';
 import { manifestFile, type ShardStore } from './stores/shard-store.js';

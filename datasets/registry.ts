@@ -1,22 +1,29 @@
-import type { ObjectStore } from '@nats-io/obj';
+import type { NatsConnection } from '@nats-io/nats-core';
 import { type Manifest, manifestSchema } from '../protocol/dataset.js';
-import { BadRequestError, UnknownDatasetError } from '../protocol/errors.js';
-import { getObject, putObject } from './stores/object-store.js';
+import { sha256 } from '../protocol/digest.js';
+import { UnknownDatasetError } from '../protocol/errors.js';
+import { Objects } from '../protocol/objects.js';
+import { parseJson } from '../protocol/parse.js';
+import type { Names } from '../protocol/subjects.js';
 
 /**
  * The datasets that a farm knows: one object per manifest, in a bucket of its own. (An object, not a KV entry: the
  * manifest of a large dataset exceeds the largest message.)
  */
 export class DatasetRegistry {
-  constructor(private readonly bucket: ObjectStore) {}
+  private constructor(private readonly objects: Objects) {}
+
+  static async open(nc: NatsConnection, names: Names): Promise<DatasetRegistry> {
+    return new DatasetRegistry(await Objects.open(nc, names.stores.datasets));
+  }
 
   /** A manifest of the same name is replaced. */
-  register(manifest: Manifest): Promise<void> {
-    return putObject(this.bucket, manifest.name, encodeManifest(manifest));
+  async register(manifest: Manifest): Promise<void> {
+    await this.objects.put(manifest.name, encodeManifest(manifest));
   }
 
   async find(name: string): Promise<Manifest | undefined> {
-    const bytes = await getObject(this.bucket, name);
+    const bytes = await this.objects.get(name);
     return bytes && parseManifest(bytes, `the manifest of dataset "${name}"`);
   }
 
@@ -35,8 +42,8 @@ export class DatasetRegistry {
   }
 
   /** Sorted. */
-  async names(): Promise<string[]> {
-    return (await this.bucket.list()).map(({ name }) => name).sort();
+  names(): Promise<string[]> {
+    return this.objects.list();
   }
 
   async list(): Promise<Manifest[]> {
@@ -48,8 +55,8 @@ export class DatasetRegistry {
     return manifests;
   }
 
-  async remove(name: string): Promise<void> {
-    await this.bucket.delete(name);
+  remove(name: string): Promise<void> {
+    return this.objects.delete(name);
   }
 }
 
@@ -59,14 +66,10 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
 
 /** Throws `BadRequestError` naming `what` it is and the fields that are wrong. */
 export function parseManifest(bytes: Uint8Array, what: string): Manifest {
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (error) {
-    throw new BadRequestError(`${what} is no JSON`, { cause: error });
-  }
-  const parsed = manifestSchema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  throw new BadRequestError(`${what}, ${issue.path.join('.')}: ${issue.message}`);
+  return parseJson(manifestSchema, bytes, what);
+}
+
+/** Names exactly these contents: shards, labels, order of rows. */
+export function manifestDigest(manifest: Manifest): string {
+  return sha256(encodeManifest(manifest));
 }

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { type Data, DataType, Type } from 'apache-arrow';
 import { readArrowFile } from '../protocol/arrow-file.js';
 import type { Labels, Manifest, Shard } from '../protocol/dataset.js';
+import { sha256 } from '../protocol/digest.js';
 import { CorruptShardError, IhvpError, LabelOutOfRangeError, NotFiniteError } from '../protocol/errors.js';
 import { firstNotFinite, type LabelArray, labelWidth } from './rows.js';
 
@@ -13,11 +13,6 @@ export interface DecodedShard {
   rows: number;
   /** Source row of each row, from 0. */
   sourceRows: Int32Array | BigInt64Array;
-}
-
-/** The lower-case hexadecimal SHA-256. */
-export function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }
 
 /** Throws `CorruptShardError` unless these are the bytes that the manifest tells of. */

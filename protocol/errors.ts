@@ -53,6 +53,10 @@ export class UnknownModelError extends IhvpError {
 export class UnknownJobError extends IhvpError {
   static override readonly code = 'unknown-job';
 }
+/** A worker was asked about an operator that it does not hold (any more). */
+export class UnknownOperatorError extends IhvpError {
+  static override readonly code = 'unknown-operator';
+}
 /** The name is taken and the caller did not ask to replace it. */
 export class AlreadyExistsError extends IhvpError {
   static override readonly code = 'already-exists';
@@ -113,6 +117,7 @@ const classes: (typeof IhvpError)[] = [
   UnknownDatasetError,
   UnknownModelError,
   UnknownJobError,
+  UnknownOperatorError,
   AlreadyExistsError,
   ShapeMismatchError,
   LabelOutOfRangeError,

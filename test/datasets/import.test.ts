@@ -1,7 +1,6 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { ObjectStore } from '@nats-io/obj';
 import { type Manifest, manifestSchema } from '../../protocol/dataset.js';
 import {
   AlreadyExistsError,
@@ -15,21 +14,21 @@ import { DatasetRegistry } from '../../datasets/registry.js';
 import type { RowSource } from '../../datasets/rows.js';
 import { fetchShard, openStore } from '../../datasets/stores/open-store.js';
 import { FileStore } from '../../datasets/stores/file-store.js';
-import { openBucket } from '../../datasets/stores/object-store.js';
 import { gaussianClusters } from '../../datasets/synthetic.js';
 import { readShards, rejection, withFolder } from '../support/datasets.js';
-import { startNats } from '../support/nats.js';
+import { Objects } from '../../protocol/objects.js';
+import { startTestBroker, type TestBroker } from '../support/broker.js';
 
 const source = gaussianClusters({ rows: 103, width: 5, seed: 1 });
 const again = { shuffleSeed: 7, shardRows: 25 };
 
-let nats: Awaited<ReturnType<typeof startNats>>;
-let shards: ObjectStore;
+let nats: TestBroker;
+let shards: Objects;
 let registry: DatasetRegistry;
 beforeAll(async () => {
-  nats = await startNats();
-  shards = await openBucket(nats.connection, 'ihvp_v1_shards');
-  registry = new DatasetRegistry(await openBucket(nats.connection, 'ihvp_v1_datasets'));
+  nats = await startTestBroker();
+  shards = await Objects.open(nats.connection, nats.names.stores.shards);
+  registry = await DatasetRegistry.open(nats.connection, nats.names);
 });
 afterAll(() => nats.stop());
 
@@ -216,10 +215,10 @@ describe('DatasetRegistry', () => {
     const large = { ...manifest, shards: Array<Manifest['shards'][0]>(20_000).fill(manifest.shards[0]!) };
     await registry.register(large);
     expect((await registry.get('large')).shards).toHaveLength(20_000);
-    const bucket = await openBucket(nats.connection, 'ihvp_v1_datasets');
-    await bucket.putBlob({ name: 'bad' }, new TextEncoder().encode('{"format":"ihvp-dataset","version":2}'));
+    const bucket = await Objects.open(nats.connection, nats.names.stores.datasets);
+    await bucket.put('bad', new TextEncoder().encode('{"format":"ihvp-dataset","version":2}'));
     expect(await rejection(registry.get('bad'))).toBeInstanceOf(BadRequestError);
-    await bucket.putBlob({ name: 'bad' }, Uint8Array.of(1, 2, 3));
+    await bucket.put('bad', Uint8Array.of(1, 2, 3));
     expect(await rejection(registry.get('bad'))).toBeInstanceOf(BadRequestError);
   });
 });

@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { RecordBatchReader } from 'apache-arrow';
 import type { Labels, Manifest } from '../../protocol/dataset.js';
 import { CorruptShardError, IhvpError, LabelOutOfRangeError, NotFiniteError } from '../../protocol/errors.js';
-import { decodeShard, sha256 } from '../../datasets/shard-reader.js';
+import { decodeShard } from '../../datasets/shard-reader.js';
+import { sha256 } from '../../protocol/digest.js';
 import { defaultShardRows, encodeShard, shardSizes } from '../../datasets/shard-writer.js';
 
 const classes: Labels = { kind: 'class', classes: 10 };

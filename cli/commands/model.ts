@@ -1,0 +1,212 @@
+import { readFile } from 'node:fs/promises';
+import { Option, type Command } from 'commander';
+import { BadFileError, BadRequestError, NotFiniteError, ShapeMismatchError } from '../../protocol/errors.js';
+import {
+  losses,
+  networkSchema,
+  parameterLayout,
+  type Loss,
+  type Model,
+  type Network,
+} from '../../protocol/model.js';
+import { nameSchema } from '../../protocol/names.js';
+import { parseJson, parseValue } from '../../protocol/parse.js';
+import { importTfjs } from '../../worker/models/import-tfjs.js';
+import { glorotUniformParameters, zeroParameters } from '../../worker/models/initialise.js';
+import { command, parseInteger, parseNumber, withClient, type FarmOptions } from '../options.js';
+import { run } from '../terminal/fail.js';
+import { formatNumber } from '../terminal/format.js';
+import { print, table } from '../terminal/output.js';
+import { readVectors } from '../vector-file.js';
+
+interface LossOptions extends FarmOptions {
+  loss?: Loss;
+  l2: number;
+  replace?: boolean;
+}
+
+interface CreateOptions extends LossOptions {
+  description?: string;
+  layers?: string;
+  activation: string;
+  bias: boolean;
+  init: 'zeros' | 'glorot';
+  parameters?: string;
+  seed: number;
+}
+
+const lossOption = () => new Option('--loss <name>', 'the loss of a row').choices([...losses]);
+const l2Help = 'regularisation: the objective gains (l2/2)·‖θ‖²';
+
+export function addModelCommands(program: Command): void {
+  const model = program.command('model').description('create, import, list, show and remove models');
+
+  command(
+    model,
+    'create <name>',
+    'make a model from a description',
+    'ihvp model create softmax --layers 784-10 --loss softmaxCrossEntropy --l2 0.01',
+  )
+    .option('--layers <widths>', 'widths of input and dense layers, 784-256-10')
+    .option('--activation <name>', 'activation of the hidden layers', 'tanh')
+    .option('--no-bias', 'layers without bias')
+    .option('--description <file>', 'a JSON file {input, layers, loss, l2} instead of --layers')
+    .addOption(lossOption())
+    .option('--l2 <number>', l2Help, parseNumber, 0)
+    .addOption(new Option('--init <how>', 'initial parameters').choices(['zeros', 'glorot']).default('zeros'))
+    .option('--parameters <file>', 'parameters from an Arrow or .npy file, in the order of `ihvp model show`')
+    .option('--seed <n>', 'seed of --init glorot', parseInteger, 0)
+    .option('--replace', 'replace a model of the same name')
+    .action(
+      run(async (name: string, options: CreateOptions) => {
+        const network = await describe(options);
+        const parameters = await initial(network, options);
+        await store(name, network, parameters, options);
+      }),
+    );
+
+  command(
+    model,
+    'import <name> <model.json>',
+    'import a TensorFlow.js layers model',
+    'ihvp model import mlp ./mlp/model.json --loss softmaxCrossEntropy --l2 1e-4',
+  )
+    .addOption(lossOption().makeOptionMandatory())
+    .option('--l2 <number>', l2Help, parseNumber, 0)
+    .option('--replace', 'replace a model of the same name')
+    .action(
+      run(async (name: string, file: string, options: LossOptions) => {
+        const loss = options.loss!;
+        const { network, parameters } = await importTfjs(file, { loss });
+        const complete = parseValue(networkSchema, { ...network, loss, l2: options.l2 }, 'the model');
+        await store(name, complete, parameters, options);
+      }),
+    );
+
+  command(model, 'list', 'the models of the farm', 'ihvp model list').action(
+    run(async (options: FarmOptions) => {
+      await withClient(options, async (client) => {
+        const models = await (await client.models()).list();
+        print(options, { models }, () => listing(models));
+      });
+    }),
+  );
+
+  command(
+    model,
+    'show <name>',
+    'one model and where its parameters lie in the flat vector',
+    'ihvp model show softmax',
+  ).action(
+    run(async (name: string, options: FarmOptions) => {
+      await withClient(options, async (client) => {
+        const found = await (await client.models()).get(name);
+        const document = { ...found, layout: parameterLayout(found).slices };
+        print(options, document, () => JSON.stringify(document, null, 2));
+      });
+    }),
+  );
+
+  command(model, 'rm <name>', 'remove a model', 'ihvp model rm softmax').action(
+    run(async (name: string, options: FarmOptions) => {
+      await withClient(options, async (client) => {
+        await (await client.models()).remove(name);
+        print(options, { removed: name }, () => `removed model ${name}`);
+      });
+    }),
+  );
+}
+
+async function describe({
+  description,
+  layers,
+  loss,
+  l2,
+  activation,
+  bias,
+}: CreateOptions): Promise<Network> {
+  if (description !== undefined) {
+    const text = await readFile(description, 'utf8').catch((cause: unknown) => {
+      throw new BadFileError(`${description} cannot be read: ${(cause as Error).message}`, { cause });
+    });
+    return parseJson(networkSchema, text, description);
+  }
+  const widths = layers?.split('-').map(Number) ?? [];
+  if (widths.length < 2 || !widths.every((width) => Number.isInteger(width) && width > 0))
+    throw new BadRequestError('the layers are missing', {
+      hint: 'say --layers 784-256-10, or --description FILE',
+    });
+  const [width, ...units] = widths;
+  const dense = units.map((count, i) => ({
+    type: 'dense',
+    units: count,
+    useBias: bias,
+    activation: i === units.length - 1 ? 'linear' : activation,
+  }));
+  if (!loss) throw new BadRequestError('the loss is missing', { hint: `say --loss ${losses.join(' | ')}` });
+  return parseValue(networkSchema, { input: { width }, layers: dense, loss, l2 }, 'the model');
+}
+
+async function initial(
+  network: Network,
+  { parameters: file, init, seed }: CreateOptions,
+): Promise<Float32Array> {
+  if (file === undefined)
+    return init === 'zeros' ? zeroParameters(network) : glorotUniformParameters(network, seed);
+  const { values, count, size } = await readVectors(file);
+  const wanted = parameterLayout(network).count;
+  if (count !== 1 || size !== wanted)
+    throw new ShapeMismatchError(
+      `${file} holds ${count} vector(s) of ${size} values, the model has ${wanted} parameters`,
+    );
+  const parameters = Float32Array.from(values);
+  if (!parameters.every(Number.isFinite))
+    throw new NotFiniteError(`${file} holds a parameter that float32 cannot`, { details: { file } });
+  return parameters;
+}
+
+async function store(
+  name: string,
+  network: Network,
+  parameters: Float32Array,
+  options: LossOptions,
+): Promise<void> {
+  parseValue(nameSchema, name, `the model name "${name}"`);
+  await withClient(options, async (client) => {
+    const model = await (await client.models()).put({ ...network, name }, parameters, options.replace);
+    print(options, model, () => sentence(model));
+  });
+}
+
+const shapeText = ({ input, layers }: Model) =>
+  [
+    input.width,
+    ...layers.map(({ units, activation }) =>
+      activation === 'linear' ? `${units}` : `${units} ${activation}`,
+    ),
+  ].join(' → ');
+
+function sentence(model: Model): string {
+  return `${model.name}: ${shapeText(model)}, ${model.loss}, l2 ${model.l2}, ${formatNumber(model.parameters.count)} parameters`;
+}
+
+function listing(models: Model[]): string {
+  if (models.length === 0)
+    return 'no models yet: ihvp model create softmax --layers 784-10 --loss softmaxCrossEntropy';
+  return table(
+    [
+      { title: 'name' },
+      { title: 'layers' },
+      { title: 'loss' },
+      { title: 'l2', align: 'right' },
+      { title: 'parameters', align: 'right' },
+    ],
+    models.map((model) => [
+      model.name,
+      shapeText(model),
+      model.loss,
+      String(model.l2),
+      formatNumber(model.parameters.count),
+    ]),
+  );
+}

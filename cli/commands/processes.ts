@@ -1,0 +1,103 @@
+import { availableParallelism } from 'node:os';
+import type { Command } from 'commander';
+import { startCoordinator } from '../../coordinator/start.js';
+import { defaultCacheBytes, startWorker } from '../../worker/start.js';
+import { ensureBroker } from '../broker/ensure.js';
+import { startLocalFarm } from '../farm.js';
+import { command, parseBytes, parseInteger, type FarmOptions } from '../options.js';
+import { askedToStop } from '../stop-signals.js';
+import { run } from '../terminal/fail.js';
+import { print } from '../terminal/output.js';
+
+const say = (line: string) => process.stderr.write(`${line}\n`);
+const collect = (value: string, before: string[]) => [...before, value];
+
+interface WorkerCommandOptions extends FarmOptions {
+  engine: string;
+  threads: number;
+  cacheBytes: number;
+  files: string[];
+}
+
+/** The commands that start processes of a farm. */
+export function addProcessCommands(program: Command): void {
+  command(
+    program,
+    'coordinator',
+    'take jobs and share them among workers',
+    'ihvp coordinator --nats nats://HOST:4222',
+  ).action(
+    run(async (options: FarmOptions) => {
+      const coordinator = await startCoordinator({ url: options.nats, prefix: options.prefix, say });
+      say(`coordinator ${coordinator.id} is ready`);
+      say(`stops on ${await askedToStop()}`);
+      await coordinator.stop();
+    }),
+  );
+
+  command(
+    program,
+    'worker',
+    'multiply by the Hessian of a share of the data',
+    'ihvp worker --nats nats://HOST:4222 --engine wasm',
+  )
+    .option('--engine <name>', 'auto, wasm or cpu', 'auto')
+    .option('--threads <n>', 'arithmetic threads', parseInteger, availableParallelism())
+    .option('--cache-bytes <size>', 'memory for shards and linearizations', parseBytes, defaultCacheBytes)
+    .option('--files <folder>', 'a folder that file:// datasets may be read from (repeatable)', collect, [])
+    .action(
+      run(async (options: WorkerCommandOptions) => {
+        const { nats: url, prefix, engine, threads, cacheBytes, files } = options;
+        const worker = await startWorker({ url, prefix, engine, threads, cacheBytes, files, say });
+        say(`worker ${worker.id} is ready`);
+        say(`finishes what it has, then stops, on ${await askedToStop()}`);
+        await worker.stop();
+      }),
+    );
+
+  command(
+    program,
+    'up',
+    'start a private broker, a coordinator and workers on this machine',
+    'ihvp up --workers 2',
+  )
+    .option('--workers <n>', 'worker processes', parseInteger, availableParallelism())
+    .option('--threads <n>', 'threads of each worker', parseInteger, 1)
+    .option('--engine <name>', 'auto, wasm or cpu', 'auto')
+    .option('--files <folder>', 'a folder that file:// datasets may be read from (repeatable)', collect, [])
+    .option('--data-dir <folder>', 'keep datasets, models and results here (default: gone at the end)')
+    .action(
+      run(async (options: WorkerCommandOptions & { workers: number; dataDir?: string }) => {
+        const farm = await startLocalFarm({ ...options, say });
+        const document = { url: farm.url, workers: options.workers };
+        print(options, document, () =>
+          [
+            '',
+            'The farm is ready. In another terminal:',
+            `  export IHVP_NATS_URL=${farm.url}`,
+            '  ihvp dataset import mnist',
+            `  nats --server $IHVP_NATS_URL sub '${options.prefix}.v1.>'     # watch everything`,
+            'Ctrl-C ends it.',
+          ].join('\n'),
+        );
+        const ended = Promise.all([farm.coordinator.exited, ...farm.workers.map(({ exited }) => exited)]);
+        await Promise.race([askedToStop(), ended]);
+        await farm.stop();
+      }),
+    );
+
+  const broker = program.command('broker').description('see to a NATS server on this machine');
+  command(
+    broker,
+    'ensure',
+    'find nats-server, or install it with the package manager',
+    'ihvp broker ensure',
+  ).action(
+    run(async (options: FarmOptions) => {
+      const found = await ensureBroker({ say });
+      print(options, found, () =>
+        'url' in found ? `uses the server at ${new URL(found.url).host}` : `uses ${found.binary}`,
+      );
+    }),
+  );
+}

@@ -1,0 +1,220 @@
+import { Option, type Command } from 'commander';
+import type { Client } from '../../protocol/client.js';
+import { BadRequestError } from '../../protocol/errors.js';
+import type { RequestInput } from '../../protocol/requests.js';
+import { followJob, reportText, saveResult } from '../follow-job.js';
+import { command, parseInteger, parseNumber, parseRows, withClient, type FarmOptions } from '../options.js';
+import { run } from '../terminal/fail.js';
+import { print } from '../terminal/output.js';
+import { readVectors } from '../vector-file.js';
+
+interface RequestOptions extends FarmOptions {
+  model: string;
+  dataset: string;
+  hvp: 'exact' | 'finite-difference';
+  step: number;
+  leafRows?: number;
+  id?: string;
+  detach?: boolean;
+  out?: string;
+}
+
+interface SolveOptions extends RequestOptions {
+  rhs: string;
+  damping: number;
+  method: 'cg' | 'lissa';
+  tolerance?: number;
+  maxIterations?: number;
+  scale?: number;
+  batchSize?: number;
+  depth?: number;
+  samples?: number;
+  seed?: number;
+  blockSize?: number;
+  convention?: 'exact' | 'authors';
+}
+
+interface FitOptions extends RequestOptions {
+  into: string;
+  replace?: boolean;
+  tolerance?: number;
+  maxIterations?: number;
+}
+
+const rhsHelp = 'ones, grad:DATASET:ROWS (rows as 0-4,17), or a file of vectors (.arrow, .npy)';
+
+/** The commands that submit a request: solve, hvp, gradient, fit. */
+export function addSubmitCommands(program: Command): void {
+  request(
+    program,
+    'solve',
+    'compute s = (H + λI)⁻¹ v',
+    'ihvp solve --model softmax --dataset mnist-train --rhs grad:mnist-test:0-9 --damping 0.01 --out ./result',
+  )
+    .requiredOption('--rhs <vectors>', `right-hand sides: ${rhsHelp}`)
+    .option('--damping <number>', 'λ', parseNumber, 0)
+    .addOption(
+      new Option('--method <name>', 'cg, or lissa (stochastic estimation)')
+        .choices(['cg', 'lissa'])
+        .default('cg'),
+    )
+    .option('--tolerance <number>', 'cg: stop at ‖r‖ ≤ tolerance·‖v‖ (1e-5)', parseNumber)
+    .option('--max-iterations <n>', 'cg: iterations at most (500)', parseInteger)
+    .option('--scale <number>', 'lissa: about the largest eigenvalue of a minibatch (required)', parseNumber)
+    .option('--batch-size <n>', 'lissa: rows of a minibatch (256)', parseInteger)
+    .option('--depth <n>', 'lissa: passes over the dataset (1)', parseInteger)
+    .option('--samples <n>', 'lissa: chains that are averaged (1)', parseInteger)
+    .option('--seed <n>', 'lissa: seed of the order of rows (0)', parseInteger)
+    .option('--block-size <n>', 'lissa: right-hand sides of a chain (16)', parseInteger)
+    .addOption(
+      new Option(
+        '--convention <name>',
+        'lissa: exact, or authors (the damping is not divided by scale)',
+      ).choices(['exact', 'authors']),
+    )
+    .action(
+      run(async (options: SolveOptions) => {
+        await submit(options, async (client) => ({
+          type: 'solve',
+          ...common(options),
+          rhs: await rightHandSides(client, options.rhs),
+          damping: options.damping,
+          method: solveMethod(options),
+        }));
+      }),
+    );
+
+  request(
+    program,
+    'hvp',
+    'multiply vectors by H + λI',
+    'ihvp hvp --model softmax --dataset mnist-train --rhs ones',
+  )
+    .requiredOption('--rhs <vectors>', `the vectors: ${rhsHelp}`)
+    .option('--damping <number>', 'λ', parseNumber, 0)
+    .action(
+      run(async (options: SolveOptions) => {
+        await submit(options, async (client) => ({
+          type: 'hvp',
+          ...common(options),
+          rhs: await rightHandSides(client, options.rhs),
+          damping: options.damping,
+        }));
+      }),
+    );
+
+  request(
+    program,
+    'gradient',
+    'the mean loss and its gradient',
+    'ihvp gradient --model softmax --dataset mnist-train',
+  ).action(
+    run(async (options: RequestOptions) => {
+      await submit(options, () => Promise.resolve({ type: 'gradient', ...common(options) }));
+    }),
+  );
+
+  request(
+    program,
+    'fit',
+    'train a model by damped Newton',
+    'ihvp fit --model softmax --dataset mnist-train --into softmax-fitted',
+  )
+    .requiredOption('--into <name>', 'the name of the trained model')
+    .option('--replace', 'replace a model of that name')
+    .option('--tolerance <number>', 'stop at ‖∇‖ ≤ tolerance (1e-5)', parseNumber)
+    .option('--max-iterations <n>', 'Newton iterations at most (100)', parseInteger)
+    .action(
+      run(async (options: FitOptions) => {
+        await submit(options, () =>
+          Promise.resolve({
+            type: 'fit',
+            ...common(options),
+            into: options.into,
+            replace: options.replace ?? false,
+            ...present({ gradientTolerance: options.tolerance, maxIterations: options.maxIterations }),
+          }),
+        );
+      }),
+    );
+}
+
+function request(program: Command, name: string, description: string, example: string): Command {
+  return command(program, name, description, example)
+    .requiredOption('--model <name>', 'the model')
+    .requiredOption('--dataset <name>', 'the training data')
+    .addOption(
+      new Option('--hvp <mode>', 'how products with H are made')
+        .choices(['exact', 'finite-difference'])
+        .default('exact'),
+    )
+    .option('--step <r>', 'step of the finite differences', parseNumber, 1e-2)
+    .option('--leaf-rows <n>', 'rows of a leaf, the unit of reduction (1024; lissa: a shard)', parseInteger)
+    .option('--id <name>', "the job's id: the same id again is the same job")
+    .option('--detach', 'print the job and do not wait for it')
+    .option('--out <folder>', 'write the result files here');
+}
+
+function common({ model, dataset, hvp, step, leafRows }: RequestOptions) {
+  return {
+    model,
+    dataset,
+    hvp: hvp === 'exact' ? { mode: hvp } : { mode: hvp, step },
+    ...present({ leafRows }),
+  };
+}
+
+function solveMethod(options: SolveOptions): Extract<RequestInput, { type: 'solve' }>['method'] {
+  if (options.method === 'cg')
+    return { name: 'cg', ...present({ tolerance: options.tolerance, maxIterations: options.maxIterations }) };
+  const { scale, batchSize, depth, samples, seed, blockSize, convention } = options;
+  if (scale === undefined)
+    throw new BadRequestError('lissa needs a scale', {
+      hint: 'say --scale NUMBER, about the largest eigenvalue of a minibatch Hessian; try 10 and raise it if the solve diverges',
+    });
+  return { name: 'lissa', scale, ...present({ batchSize, depth, samples, seed, blockSize, convention }) };
+}
+
+/** Without the fields that were not given. */
+function present<T extends object>(fields: T): { [Key in keyof T]?: NonNullable<T[Key]> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [Key in keyof T]?: NonNullable<T[Key]>;
+  };
+}
+
+async function rightHandSides(
+  client: Client,
+  text: string,
+): Promise<Extract<RequestInput, { type: 'solve' }>['rhs']> {
+  if (text === 'ones') return { kind: 'ones' };
+  const gradient = /^grad:([^:]+):(.+)$/.exec(text);
+  if (gradient) return { kind: 'gradient', dataset: gradient[1]!, rows: readRows(gradient[2]!) };
+  const { values, count } = await readVectors(text);
+  return { kind: 'vectors', name: await client.uploadVectors(values, count) };
+}
+
+function readRows(text: string): number[] {
+  try {
+    return parseRows(text);
+  } catch (error) {
+    throw new BadRequestError((error as Error).message, { hint: 'write --rhs grad:DATASET:0-4,17' });
+  }
+}
+
+async function submit(
+  options: RequestOptions,
+  makeRequest: (client: Client) => Promise<RequestInput>,
+): Promise<void> {
+  await withClient(options, async (client) => {
+    const json = options.json ?? false;
+    const job = await client.submit(await makeRequest(client), options.id);
+    if (options.detach) {
+      print(options, { job }, () => `job ${job.id} is ${job.state}; ihvp watch ${job.id}`);
+      return;
+    }
+    if (!json) process.stderr.write(`job ${job.id}\n`);
+    const result = await followJob(client, job.id, json);
+    const saved = options.out ? await saveResult(client, result, options.out) : [];
+    print(options, { ...result, saved }, () => reportText(result, saved));
+  });
+}

@@ -1,0 +1,14 @@
+/** Resolves when this process is asked to end: SIGINT, SIGTERM, or the end of the parent that started it as a child. */
+export function askedToStop(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
+    if (process.env[childOfVariable] === undefined) return;
+    // The parent holds the other end of this pipe: even when it is killed, the pipe ends.
+    process.stdin.resume();
+    process.stdin.once('end', () => resolve('the end of the parent process'));
+    process.stdin.once('error', () => resolve('the end of the parent process'));
+  });
+}
+
+/** Set for processes that end with their parent. */
+export const childOfVariable = 'IHVP_CHILD_OF';

@@ -1,0 +1,265 @@
+import {
+  ShapeMismatchError,
+  TimeoutError,
+  UnknownOperatorError,
+  WorkerLostError,
+} from '../protocol/errors.js';
+import { TreeSum, type LeafRange } from '../protocol/reduction.js';
+import type { BlockRef, DatasetRef, OperatorSpec, Point, Task, TaskOf } from '../protocol/tasks.js';
+import { assign } from './assignment.js';
+import type { Farm } from './farm.js';
+import { Links } from './links.js';
+
+/** Right-hand sides of one task: bounds the workers' intermediate tensors (rows × columns × width). */
+const columnsPerTask = 32;
+/** Rounds without a single leaf's progress before a timeout is believed. */
+const fruitlessRounds = 3;
+
+export interface OperatorShape {
+  /** p */
+  parameters: number;
+  /** n */
+  rows: number;
+  leaves: number;
+  /** Regularisation: the Hessian of the objective is the mean Hessian of the rows plus l2·I. */
+  l2: number;
+}
+
+/**
+ * The Hessian of the objective (1/n) Σᵢ ℓᵢ(θ) + (l2/2)·‖θ‖² over all workers. A product broadcasts V (K × p, float32)
+ * once, lets every worker sum its leaves, and adds the partial sums in the canonical tree in float64; then divides by n
+ * and adds l2. The bits do not depend on the workers, their number, or who was lost on the way.
+ */
+export class DistributedOperator {
+  readonly shape: OperatorShape;
+  /** Products so far: passes over the dataset times right-hand sides. */
+  products = 0;
+  #spec: OperatorSpec;
+  #farm: Farm;
+  #links: Links;
+  #signal: AbortSignal;
+  #point: Point | undefined;
+  #points = 0;
+
+  constructor(farm: Farm, spec: OperatorSpec, shape: OperatorShape, signal: AbortSignal) {
+    this.#farm = farm;
+    this.#spec = spec;
+    this.shape = shape;
+    this.#signal = signal;
+    this.#links = new Links(farm, spec);
+  }
+
+  get size(): number {
+    return this.shape.parameters;
+  }
+
+  get stats() {
+    return this.#links.stats;
+  }
+
+  close(): void {
+    this.#links.close();
+  }
+
+  /**
+   * Moves the linearization to θ (rounded to float32, as the devices hold it).
+   * @returns the objective and its gradient at θ
+   */
+  async moveTo(theta: Float32Array | Float64Array): Promise<{ value: number; gradient: Float64Array }> {
+    const { parameters: p, rows, l2 } = this.shape;
+    if (theta.length !== p) throw new ShapeMismatchError(`θ has ${theta.length} values, the model ${p}`);
+    const rounded = Float32Array.from(theta);
+    const previous = this.#point;
+    const point = {
+      id: this.#points++,
+      parameters: await this.#links.broadcast.send(rounded, this.#links.size),
+    };
+    this.#point = point;
+    if (previous) this.#links.broadcast.release(previous.parameters.id);
+    const { operator } = this.#spec;
+    const sums = await this.#sum(1 + p, 0, (leaves) => ({ task: 'linearize', operator, point, leaves }));
+    const gradient = sums.subarray(1);
+    let squares = 0;
+    for (let i = 0; i < p; i++) {
+      gradient[i] = gradient[i]! / rows + l2 * rounded[i]!;
+      squares += rounded[i]! ** 2;
+    }
+    return { value: sums[0]! / rows + (l2 / 2) * squares, gradient };
+  }
+
+  /** H·V for a block of `count` vectors (count × p, a vector a row); l2 included, damping not. */
+  async multiply(block: Float64Array, count: number): Promise<Float64Array> {
+    const { parameters: p, rows, l2 } = this.shape;
+    if (block.length !== count * p)
+      throw new ShapeMismatchError(`${block.length} values are not ${count} × ${p}`);
+    const result = new Float64Array(block.length);
+    for (let first = 0; first < count; first += columnsPerTask) {
+      const columns = Math.min(columnsPerTask, count - first);
+      const part = block.subarray(first * p, (first + columns) * p);
+      const sums = await this.#multiplyColumns(part, columns);
+      const into = result.subarray(first * p);
+      for (let i = 0; i < sums.length; i++) into[i] = sums[i]! / rows + l2 * part[i]!;
+    }
+    this.products += count;
+    return result;
+  }
+
+  /** ∇ℓ of single source rows at the current point, one p-vector each (without l2). */
+  async rowGradients(dataset: DatasetRef, rows: number[]): Promise<Float64Array> {
+    const point = this.#requirePoint();
+    const { operator } = this.#spec;
+    const values = await this.#anywhere({ task: 'row-gradients', operator, point, dataset, rows });
+    return Float64Array.from(values);
+  }
+
+  /** Sends a block to all workers for several tasks; `release` it when done. */
+  async share(values: Float32Array): Promise<BlockRef> {
+    return this.#links.broadcast.send(values, this.#links.size);
+  }
+
+  release(block: BlockRef): void {
+    this.#links.broadcast.release(block.id);
+  }
+
+  /** One chain task on one worker. `state` is sent to that worker alone. */
+  async runChain(
+    worker: string,
+    task: Omit<TaskOf<'chain'>, 'task' | 'operator' | 'point' | 'state'>,
+    state: Float32Array,
+    products: number,
+  ): Promise<Float32Array | Float64Array> {
+    const point = this.#requirePoint();
+    const { outbox } = await this.#links.open(worker, this.#signal);
+    const sent = await outbox.send(state, 1);
+    try {
+      const { values } = await this.#links.run(
+        worker,
+        { task: 'chain', operator: this.#spec.operator, point, state: sent, ...task },
+        products,
+        this.#signal,
+      );
+      this.products += products;
+      return values!;
+    } catch (error) {
+      if (isTransient(error)) this.#lose(worker, error);
+      throw error;
+    } finally {
+      outbox.release(sent.id);
+    }
+  }
+
+  async #multiplyColumns(part: Float64Array, count: number): Promise<Float64Array> {
+    const point = this.#requirePoint();
+    const { operator, hvp } = this.#spec;
+    // Differences depend on the vector's size; the exact product does not, and float32 reaches further if it is about 1.
+    const scales = hvp.mode === 'exact' ? powersOfTwo(part, count) : new Float64Array(count).fill(1);
+    const scaled = scaleRows(part, scales, Float32Array);
+    const vectors = await this.#links.broadcast.send(scaled, this.#links.size);
+    const width = part.length;
+    try {
+      const task = (leaves: LeafRange[]): Task => ({
+        task: 'multiply',
+        operator,
+        point,
+        leaves,
+        vectors,
+        count,
+      });
+      const sums = await this.#sum(width, count, task);
+      return scaleRows(
+        sums,
+        scales.map((scale) => 1 / scale),
+        Float64Array,
+      );
+    } finally {
+      this.#links.broadcast.release(vectors.id);
+    }
+  }
+
+  /** Sums a task's node values over all leaves; what a lost worker owed goes to the others. */
+  async #sum(width: number, products: number, task: (leaves: LeafRange[]) => Task): Promise<Float64Array> {
+    const sum = new TreeSum(this.shape.leaves);
+    for (let fruitless = 0; !sum.complete;) {
+      const workers = await this.#farm.atLeastOne(this.#signal);
+      const before = covered(sum.missing());
+      const failures: unknown[] = [];
+      const share = async ([worker, leaves]: [string, LeafRange[]]) => {
+        try {
+          const counted = (products * covered(leaves)) / this.shape.leaves;
+          const { result, values } = await this.#links.run(worker, task(leaves), counted, this.#signal);
+          if (values?.length !== result.nodes.length * width)
+            throw new TimeoutError(
+              `worker ${worker} sent ${values?.length} values for ${result.nodes.length} nodes`,
+            );
+          for (const [i, node] of result.nodes.entries())
+            sum.add(node, Float64Array.from(values.subarray(i * width, (i + 1) * width)));
+        } catch (error) {
+          if (!isTransient(error)) throw error;
+          failures.push(error);
+          this.#lose(worker, error);
+        }
+      };
+      await Promise.all([...assign(sum.missing(), workers)].map(share));
+      fruitless = covered(sum.missing()) < before ? 0 : fruitless + 1;
+      if (fruitless >= fruitlessRounds) throw failures.at(-1);
+    }
+    return sum.total();
+  }
+
+  /** A task that any one worker can do. */
+  async #anywhere(task: Task): Promise<Float32Array | Float64Array> {
+    for (let tries = 1; ; tries++) {
+      const [first] = await this.#farm.atLeastOne(this.#signal);
+      try {
+        const { values } = await this.#links.run(first!.id, task, 0, this.#signal);
+        return values!;
+      } catch (error) {
+        if (!isTransient(error) || tries >= fruitlessRounds) throw error;
+        this.#lose(first!.id, error);
+      }
+    }
+  }
+
+  #lose(worker: string, error: unknown): void {
+    this.#links.drop(worker);
+    if (error instanceof WorkerLostError) this.#farm.remove(worker);
+  }
+
+  #requirePoint(): Point {
+    if (!this.#point) throw new Error('the operator has no point yet: call moveTo first');
+    return this.#point;
+  }
+}
+
+/** Errors of the machinery, which another try or another worker can mend; a worker's verdict on the input is final. */
+export function isTransient(error: unknown): boolean {
+  return (
+    error instanceof WorkerLostError || error instanceof TimeoutError || error instanceof UnknownOperatorError
+  );
+}
+
+/** For each row the power of two that brings its largest value to [1, 2): multiplying by it rounds nothing. */
+function powersOfTwo(block: Float64Array, count: number): Float64Array {
+  const width = block.length / count;
+  return Float64Array.from({ length: count }, (_, k) => {
+    const largest = block
+      .subarray(k * width, (k + 1) * width)
+      .reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+    return largest > 0 && Number.isFinite(largest) ? 2 ** -Math.floor(Math.log2(largest)) : 1;
+  });
+}
+
+function scaleRows<Values extends Float32Array | Float64Array>(
+  block: Float64Array,
+  scales: Float64Array,
+  ArrayType: new (length: number) => Values,
+): Values {
+  const scaled = new ArrayType(block.length);
+  const width = block.length / scales.length;
+  for (let i = 0; i < block.length; i++) scaled[i] = block[i]! * scales[Math.floor(i / width)]!;
+  return scaled;
+}
+
+function covered(ranges: readonly LeafRange[]): number {
+  return ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+}

@@ -1,0 +1,140 @@
+import { cpus } from 'node:os';
+import { NotFiniteError } from '../protocol/errors.js';
+import type { Job, Progress, Report } from '../protocol/jobs.js';
+import type { Request } from '../protocol/requests.js';
+import { version } from '../protocol/version.js';
+import { DistributedOperator } from './distributed-operator.js';
+import type { Farm } from './farm.js';
+import { prepare, type Prepared } from './prepare.js';
+import { ProgressReporter } from './progress.js';
+import type { Context, Outcome } from './requests/context.js';
+import { fit } from './requests/fit.js';
+import { gradient } from './requests/gradient.js';
+import { hvp } from './requests/hvp.js';
+import { solve } from './requests/solve.js';
+import type { Stores } from './stores.js';
+
+export interface JobRun {
+  job: Job;
+  farm: Farm;
+  stores: Stores;
+  signal: AbortSignal;
+  publish: (progress: Progress) => void;
+  /** The operator's id, for heartbeats, while it is open. */
+  onOperator: (operator: string | undefined) => void;
+}
+
+/** Runs one job from its request to its outcome: look up, load, solve, report. */
+export async function runJob(run: JobRun): Promise<{ report: Report; vectors: Outcome['vectors'] }> {
+  const { job, farm, stores, signal } = run;
+  const began = performance.now();
+  const prepared = await prepare(job.request, stores);
+  const parameters = await stores.models.parameters(prepared.model);
+  const reporter = new ProgressReporter(job.id, run.publish, Date.now());
+  const operatorId = `${job.id}-${job.attempts}`;
+  const operator = openOperator(run, prepared, operatorId);
+  run.onOperator(operatorId);
+  try {
+    const stage = (name: string) => reporter.stage(name, farm.workers().length, Date.now());
+    stage('loading data');
+    const start = await operator.moveTo(parameters);
+    if (!Number.isFinite(start.value))
+      throw new NotFiniteError(
+        `the loss of model "${prepared.model.name}" on dataset "${prepared.manifest.name}" is not finite`,
+        {
+          hint: 'its parameters have diverged, or the features are too large: scale them, or train the model again',
+        },
+      );
+    const loaded = performance.now();
+    const outcome = await handle(job.request, {
+      job: job.id,
+      prepared,
+      farm,
+      stores,
+      operator,
+      start,
+      parameters,
+      signal,
+      stage,
+      progress: (progress) => reporter.update(progress, farm.workers().length, Date.now()),
+    });
+    reporter.flush();
+    const seconds = {
+      total: (performance.now() - began) / 1000,
+      loading: (loaded - began) / 1000,
+      solving: (performance.now() - loaded) / 1000,
+    };
+    return { report: report(job, prepared, operator, start, outcome, seconds), vectors: outcome.vectors };
+  } finally {
+    operator.close();
+    run.onOperator(undefined);
+  }
+}
+
+function openOperator(
+  { job, farm, signal }: JobRun,
+  prepared: Prepared,
+  operator: string,
+): DistributedOperator {
+  const { model, manifest, dataset, leafRows, leaves } = prepared;
+  const { input, layers, loss, l2 } = model;
+  return new DistributedOperator(
+    farm,
+    { operator, network: { input, layers, loss, l2 }, dataset, leafRows, hvp: job.request.hvp },
+    { parameters: model.parameters.count, rows: manifest.rows, leaves, l2 },
+    signal,
+  );
+}
+
+async function handle(request: Request, context: Context): Promise<Outcome> {
+  switch (request.type) {
+    case 'hvp':
+      return hvp(request, context);
+    case 'gradient':
+      return gradient(context);
+    case 'solve':
+      return solve(request, context);
+    case 'fit':
+      return fit(request, context);
+  }
+}
+
+function report(
+  job: Job,
+  { model, manifest, dataset, leafRows, leaves }: Prepared,
+  operator: DistributedOperator,
+  start: Context['start'],
+  outcome: Outcome,
+  seconds: Report['seconds'],
+): Report {
+  const workers = [...operator.stats].map(([id, stats]) => ({ id, ...stats }));
+  const engines = new Set(workers.map(({ engine }) => engine));
+  return {
+    format: 'ihvp-report',
+    version: 1,
+    job: job.id,
+    request: job.request,
+    status: outcome.status,
+    advice: outcome.advice,
+    model: { name: model.name, parameters: model.parameters.count, sha256: model.parameters.sha256 },
+    dataset: { ...dataset, rows: manifest.rows, leaves, leafRows },
+    loss: start.value,
+    gradientNorm: norm(start.gradient),
+    ...outcome.report,
+    products: operator.products,
+    seconds,
+    ...(operator.products > 0 && { productsPerSecond: operator.products / seconds.solving }),
+    workers,
+    warnings: [
+      ...(outcome.warnings ?? []),
+      ...(engines.size > 1
+        ? [`several engines took part (${[...engines].join(', ')}): the last bits may differ in another run`]
+        : []),
+    ],
+    versions: { ihvp: version, node: process.version, cpu: cpus()[0]?.model ?? 'unknown' },
+  };
+}
+
+function norm(vector: Float64Array): number {
+  return Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
+}

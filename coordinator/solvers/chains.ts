@@ -1,0 +1,43 @@
+/** The state S of a chain, K_b × p: float32 where the device's own numbers travel on unchanged. */
+export type ChainState = Float64Array | Float32Array;
+
+/** How one chain's recursion goes on over all minibatches of one shard. */
+export interface ChainTask {
+  /** The chain: which sample, which block of right-hand sides. */
+  sample: number;
+  block: number;
+  /** The block's right-hand sides V: rows start…end−1 of those of the solve. */
+  columns: { start: number; end: number };
+  /** Pass over the dataset, from 0. */
+  pass: number;
+  shard: number;
+  /**
+   * The order of the shard's rows is drawn from the stream (seed, sample, pass, shard). The block is no part of it, so
+   * the size of the blocks does not change the answer.
+   */
+  seed: number;
+  /** Rows of a minibatch; the shard's rows where it has fewer. */
+  batchSize: number;
+  scale: number;
+  shrink: number;
+  state: ChainState;
+}
+
+/** Runs chain tasks where the data are, as many at a time as it sees fit. */
+export interface ChainRunner {
+  shards: readonly { rows: number }[];
+  /** The order in which a pass visits the shards, drawn from the stream (seed, sample, pass). */
+  shardOrder(seed: number, sample: number, pass: number): Int32Array;
+  /**
+   * The new state, in a new array, after S ← (1−w)·S + w·(V + shrink·S − (H_B S)/scale) for every minibatch B of the
+   * shard, where w = rows of B / min(batchSize, rows of the shard), so that a short last minibatch counts for its rows
+   * and no more, and H_B is the mean over the rows of B plus regularisation. Numbers that are not finite are returned
+   * as they are.
+   */
+  run(task: ChainTask): Promise<ChainState>;
+}
+
+/** Steps of the recursion that one pass over a shard takes, a short minibatch counted by its rows. */
+export function stepsOf(rows: number, batchSize: number): number {
+  return rows / Math.min(batchSize, rows);
+}

@@ -1,0 +1,113 @@
+import { z } from 'zod';
+import { nameSchema, sha256Schema } from './names.js';
+import { requestSchema } from './requests.js';
+
+export const errorSchema = z.object({
+  code: z.string(),
+  message: z.string(),
+  hint: z.string().optional(),
+  details: z.record(z.string(), z.unknown()).optional(),
+});
+
+/** `waiting`: taken by a coordinator that has no worker yet. */
+export const jobStates = ['queued', 'waiting', 'running', 'done', 'failed', 'cancelled'] as const;
+
+/** Published on `job.<id>.progress` while a job runs, at most a few times a second. */
+export const progressSchema = z.object({
+  job: nameSchema,
+  /** What is going on, for people: `loading the data`, `cg`. */
+  stage: z.string(),
+  iteration: z.int().min(0),
+  /** The limit, where one is known; the job may end earlier. */
+  iterations: z.int().min(0).optional(),
+  /** Estimated part of the stage that is done, 0…1: by the residual's way to its goal, else by iterations. */
+  fraction: z.number().min(0).max(1).optional(),
+  /** Worst relative residual (cg), relative change of a pass (lissa) or gradient norm (fit). */
+  residual: z.number().optional(),
+  /** Hessian-vector products so far, counted as passes over the dataset times right-hand sides. */
+  products: z.number().min(0),
+  productsPerSecond: z.number().min(0).optional(),
+  etaSeconds: z.number().min(0).optional(),
+  workers: z.int().min(0),
+  seconds: z.number().min(0),
+});
+
+/** Kept in KV under the job's id and published whole on `job.<id>.state` when the state changes. */
+export const jobSchema = z.object({
+  id: nameSchema,
+  request: requestSchema,
+  state: z.enum(jobStates),
+  /** One line for people: what it waits for, how it ended. */
+  message: z.string(),
+  coordinator: z.string().optional(),
+  /** How many times the job was taken from the queue. */
+  attempts: z.int().min(0),
+  submitted: z.iso.datetime(),
+  started: z.iso.datetime().optional(),
+  finished: z.iso.datetime().optional(),
+  error: errorSchema.optional(),
+});
+
+/** A stored file: an object of the results store. */
+export const fileSchema = z.object({ name: z.string(), bytes: z.int().min(0), sha256: sha256Schema });
+
+/** One column's outcome. */
+export const columnSchema = z.object({
+  status: z.string(),
+  /** ‖v − (H + λI)s‖ / ‖v‖, recomputed with one more product after the solver stopped. */
+  trueResidual: z.number().optional(),
+});
+
+/** The JSON beside each result: everything needed to judge and to repeat the run. */
+export const reportSchema = z.object({
+  format: z.literal('ihvp-report'),
+  version: z.literal(1),
+  job: nameSchema,
+  request: requestSchema,
+  status: z.string(),
+  /** What to do next, or that nothing is needed. */
+  advice: z.string(),
+  model: z.object({ name: nameSchema, parameters: z.int(), sha256: sha256Schema }),
+  dataset: z.object({
+    name: nameSchema,
+    rows: z.int(),
+    sha256: sha256Schema,
+    leaves: z.int(),
+    leafRows: z.int(),
+  }),
+  /** λ that the answer is for. */
+  damping: z.number().optional(),
+  columns: z.array(columnSchema).optional(),
+  iterations: z.int().min(0).optional(),
+  /** Worst column of each iteration (cg), relative change of each pass (lissa) or gradient norm (fit). */
+  residualHistory: z.array(z.number()).optional(),
+  /** Standard error over samples, ‖se‖/‖s‖ of each column (lissa with two samples or more). */
+  standardErrors: z.array(z.number()).optional(),
+  loss: z.number().optional(),
+  gradientNorm: z.number().optional(),
+  products: z.number().min(0),
+  seconds: z.object({ total: z.number(), loading: z.number(), solving: z.number() }),
+  productsPerSecond: z.number().optional(),
+  workers: z.array(
+    z.object({
+      id: z.string(),
+      engine: z.string(),
+      threads: z.int(),
+      products: z.number(),
+      busySeconds: z.number(),
+    }),
+  ),
+  warnings: z.array(z.string()),
+  versions: z.record(z.string(), z.string()),
+});
+
+export type JobState = (typeof jobStates)[number];
+export type Progress = z.infer<typeof progressSchema>;
+export type Job = z.infer<typeof jobSchema>;
+export type StoredFile = z.infer<typeof fileSchema>;
+export type Report = z.infer<typeof reportSchema>;
+
+/** True once nothing more will happen to the job. */
+export function isFinished(state: JobState): boolean {
+  return state === 'done' || state === 'failed' || state === 'cancelled';
+}

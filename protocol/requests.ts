@@ -1,0 +1,102 @@
+import { z } from 'zod';
+import { limits, nameSchema } from './names.js';
+
+const positive = z.number().positive();
+
+/** Where the right-hand sides v₁…v_K come from. */
+export const rhsSchema = z.discriminatedUnion('kind', [
+  /** One vector of ones. */
+  z.strictObject({ kind: z.literal('ones') }),
+  /** ∇ℓ(z, θ̂) of each named source row of a dataset, without the l2 term, each its own column. */
+  z.strictObject({
+    kind: z.literal('gradient'),
+    dataset: nameSchema,
+    rows: z.array(z.int().min(0)).min(1).max(limits.rightHandSides),
+  }),
+  /** An uploaded block of vectors (Arrow), by its name in the vectors store. */
+  z.strictObject({ kind: z.literal('vectors'), name: nameSchema }),
+]);
+
+/** How products with the Hessian are made: the exact R-operator, or central differences with v scaled by `step`. */
+export const hvpSchema = z.discriminatedUnion('mode', [
+  z.strictObject({ mode: z.literal('exact') }),
+  z.strictObject({ mode: z.literal('finite-difference'), step: positive }),
+]);
+
+const common = {
+  model: nameSchema,
+  dataset: nameSchema,
+  hvp: hvpSchema.default({ mode: 'exact' }),
+  /** Rows of a leaf, the unit of reduction. LiSSA takes whole shards where it is not given. */
+  leafRows: z.int().min(1).max(limits.leafRows).optional(),
+};
+
+/** λ in (H + λI)⁻¹, on top of the model's l2. */
+const damping = z.number().min(0).default(0);
+
+export const cgSchema = z.strictObject({
+  name: z.literal('cg'),
+  /** Stop a column at ‖r‖ ≤ tolerance·‖v‖. */
+  tolerance: positive.default(1e-5),
+  maxIterations: z.int().min(1).max(1_000_000).default(500),
+});
+
+export const lissaSchema = z.strictObject({
+  name: z.literal('lissa'),
+  /** The recursion is s ← v + (1 − λ/scale)·s − H̃s/scale; it converges for scale > λmax(H̃)/2 + λ/2. */
+  scale: positive,
+  /** Rows of a minibatch; never more than a shard has. */
+  batchSize: z.int().min(1).max(limits.leafRows).default(256),
+  /** Passes over the dataset. */
+  depth: z.int().min(1).max(1_000_000).default(1),
+  /** Independent chains that are averaged. */
+  samples: z.int().min(1).max(10_000).default(1),
+  seed: z.int().min(0).default(0),
+  /** Right-hand sides of one chain. */
+  blockSize: z.int().min(1).max(limits.rightHandSides).default(16),
+  /** `exact`: damping is λ. `authors`: Koh & Liang's code, s ← v + (1 − damping)·s − H̃s/scale, so λ = damping·scale. */
+  convention: z.enum(['exact', 'authors']).default('exact'),
+});
+
+export const hvpRequestSchema = z.strictObject({
+  type: z.literal('hvp'),
+  ...common,
+  rhs: rhsSchema,
+  damping,
+});
+export const gradientRequestSchema = z.strictObject({ type: z.literal('gradient'), ...common });
+export const solveRequestSchema = z.strictObject({
+  type: z.literal('solve'),
+  ...common,
+  rhs: rhsSchema,
+  damping,
+  method: z.discriminatedUnion('name', [cgSchema, lissaSchema]),
+});
+export const fitRequestSchema = z.strictObject({
+  type: z.literal('fit'),
+  ...common,
+  /** Name that the trained model is stored under; that of the model itself moves its parameters. */
+  into: nameSchema,
+  /** Whether another model of the name `into` may be replaced. */
+  replace: z.boolean().default(false),
+  gradientTolerance: positive.default(1e-5),
+  maxIterations: z.int().min(1).max(10_000).default(100),
+});
+
+/** What a client submits. */
+export const requestSchema = z.discriminatedUnion('type', [
+  hvpRequestSchema,
+  gradientRequestSchema,
+  solveRequestSchema,
+  fitRequestSchema,
+]);
+
+export type Rhs = z.infer<typeof rhsSchema>;
+export type HvpMode = z.infer<typeof hvpSchema>;
+export type CgMethod = z.infer<typeof cgSchema>;
+export type LissaMethod = z.infer<typeof lissaSchema>;
+export type SolveRequest = z.infer<typeof solveRequestSchema>;
+export type FitRequest = z.infer<typeof fitRequestSchema>;
+export type Request = z.infer<typeof requestSchema>;
+/** A request as a client writes it, defaults left out. */
+export type RequestInput = z.input<typeof requestSchema>;

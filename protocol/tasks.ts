@@ -1,0 +1,142 @@
+import { z } from 'zod';
+import { errorSchema } from './jobs.js';
+import { networkSchema } from './model.js';
+import { limits, nameSchema, sha256Schema } from './names.js';
+import { hvpSchema } from './requests.js';
+
+/** A block of vectors that was sent as frames on `blocks.<owner>.sent`; missing frames are asked for from the owner. */
+export const blockRefSchema = z.strictObject({
+  owner: z.string().regex(/^[A-Za-z0-9_-]{1,129}$/),
+  /** Unique among the owner's blocks. */
+  id: z.int().min(0),
+  dtype: z.enum(['float32', 'float64']),
+  values: z.int().min(0).max(limits.blockValues),
+  frames: z.int().min(1),
+});
+
+const leafRange = z
+  .strictObject({ start: z.int().min(0), end: z.int().min(1) })
+  .refine(({ start, end }) => start < end, 'an empty leaf range');
+
+/** A job's id and the number of the attempt. */
+const operator = z.string().regex(/^[A-Za-z0-9_-]{1,80}$/);
+
+/** The point θ that the Hessian is taken at; `id` counts the points of one operator. */
+export const pointSchema = z.strictObject({ id: z.int().min(0), parameters: blockRefSchema });
+
+/** A dataset by name and by the digest of its manifest, so that a replaced one is noticed and never mixed in. */
+export const datasetRefSchema = z.strictObject({ name: nameSchema, sha256: sha256Schema });
+
+/** What makes an operator. */
+export const operatorSchema = z.strictObject({
+  operator,
+  network: networkSchema,
+  dataset: datasetRefSchema,
+  leafRows: z.int().min(1).max(limits.leafRows),
+  hvp: hvpSchema,
+});
+
+/** Tasks of one worker, request–reply on `worker.<id>.task`. All are idempotent. */
+export const taskSchema = z.discriminatedUnion('task', [
+  /** Learn an operator. Every later task names it. */
+  z.strictObject({ task: z.literal('open'), ...operatorSchema.shape }),
+  /** Loss and gradient sums over the leaves at a point, one vector (loss, ∇₁…∇_p) a tree node. Keeps the linearization. */
+  z.strictObject({
+    task: z.literal('linearize'),
+    operator,
+    point: pointSchema,
+    leaves: z.array(leafRange).min(1),
+  }),
+  /** Sums of H·V over the leaves, one K × p block a tree node. */
+  z.strictObject({
+    task: z.literal('multiply'),
+    operator,
+    point: pointSchema,
+    leaves: z.array(leafRange).min(1),
+    vectors: blockRefSchema,
+    count: z.int().min(1).max(limits.rightHandSides),
+  }),
+  /** One LiSSA chain through all minibatches of one shard: state and right-hand sides K × p. */
+  z.strictObject({
+    task: z.literal('chain'),
+    operator,
+    point: pointSchema,
+    shard: z.int().min(0),
+    state: blockRefSchema,
+    rhs: blockRefSchema,
+    count: z.int().min(1).max(limits.rightHandSides),
+    batchSize: z.int().min(1),
+    /** 1 − λ/scale (or the authors' 1 − damping). */
+    shrink: z.number(),
+    scale: z.number().positive(),
+    /** Numbers that name this permutation of the shard's rows. */
+    seeds: z.array(z.int().min(0)).min(1).max(8),
+  }),
+  /** ∇ℓ of single source rows of any dataset at the point, one p-vector each. */
+  z.strictObject({
+    task: z.literal('row-gradients'),
+    operator,
+    point: pointSchema,
+    dataset: datasetRefSchema,
+    rows: z.array(z.int().min(0)).min(1).max(limits.rightHandSides),
+  }),
+]);
+
+/** A node of the canonical reduction tree: leaves [index·2^level, (index+1)·2^level). */
+export const nodeSchema = z.strictObject({ level: z.int().min(0).max(40), index: z.int().min(0) });
+
+export const taskReplySchema = z.discriminatedUnion('ok', [
+  z.object({
+    ok: z.literal(true),
+    /** Tree nodes whose sums the block holds, in order; empty for tasks that sum nothing. */
+    nodes: z.array(nodeSchema),
+    block: blockRefSchema.nullable(),
+    busySeconds: z.number().min(0),
+  }),
+  z.object({ ok: z.literal(false), error: errorSchema }),
+]);
+
+/** Published on `worker.<id>.heartbeat` every second. */
+export const workerHeartbeatSchema = z.object({
+  id: nameSchema,
+  engine: z.string(),
+  /** Why this engine. */
+  reason: z.string(),
+  threads: z.int().min(1),
+  host: z.string(),
+  pid: z.int(),
+  version: z.string(),
+  cacheBytes: z.number(),
+  usedBytes: z.number(),
+  tasks: z.int().min(0),
+  operators: z.array(z.string()),
+  /** `draining`: finishes what it has, takes nothing new. */
+  state: z.enum(['ready', 'draining', 'gone']),
+});
+
+/** Published on `coordinator.<id>.heartbeat` every second; an operator that nobody names any more is closed. */
+export const coordinatorHeartbeatSchema = z.object({
+  id: nameSchema,
+  version: z.string(),
+  host: z.string(),
+  pid: z.int(),
+  job: z.string().nullable(),
+  operators: z.array(z.string()),
+  workers: z.array(z.string()),
+});
+
+/** Asks the owner of a block to publish some of its frames again. */
+export const resendSchema = z.strictObject({
+  id: z.int().min(0),
+  frames: z.array(z.int().min(0)).min(1).max(65_536),
+});
+
+export type BlockRef = z.infer<typeof blockRefSchema>;
+export type Point = z.infer<typeof pointSchema>;
+export type DatasetRef = z.infer<typeof datasetRefSchema>;
+export type OperatorSpec = z.infer<typeof operatorSchema>;
+export type Task = z.infer<typeof taskSchema>;
+export type TaskOf<Kind extends Task['task']> = Extract<Task, { task: Kind }>;
+export type TaskReply = z.infer<typeof taskReplySchema>;
+export type WorkerHeartbeat = z.infer<typeof workerHeartbeatSchema>;
+export type CoordinatorHeartbeat = z.infer<typeof coordinatorHeartbeatSchema>;

@@ -1,0 +1,99 @@
+import { describe, expect, it } from '@jest/globals';
+import { SelfCheckError } from '../../../protocol/errors.js';
+import { activations, losses } from '../../../protocol/model.js';
+import { selfCheck } from '../../../worker/curvature/self-check.js';
+import { openEngine } from '../../../worker/engines/select.js';
+import type { Device } from '../../../worker/engines/operations.js';
+import { randomProblem } from './problem.js';
+
+/** The same device, with one operation that answers wrongly. */
+function broken<T>(device: Device<T>, change: Partial<Device<T>>): Device<T> {
+  return new Proxy(device, {
+    get(target, key) {
+      const method: unknown = Reflect.get(key in change ? change : target, key);
+      return typeof method === 'function' ? (method.bind(target) as unknown) : method;
+    },
+  });
+}
+
+describe('selfCheck', () => {
+  it.each(['wasm', 'cpu'])(
+    'passes every activation and loss on %s, large and small, and leaves no tensor behind',
+    async (name) => {
+      const { engine } = await openEngine(name);
+      const before = engine.memory();
+      for (const loss of losses)
+        for (const activation of activations)
+          for (const [seed, size] of (name === 'wasm' ? [0.1, 1, 3] : [1]).entries()) {
+            const shape = { width: 6, units: [8, 5, 3], activation, loss, useBias: seed !== 1 };
+            const { network, parameters, batch } = randomProblem(shape, 40, seed, size);
+            const figures = await selfCheck(engine, network, parameters, batch);
+            expect(figures.rows).toBeGreaterThan(0);
+            expect(figures.symmetry).toBeLessThan(1e-4);
+            expect(figures.differences).toBeLessThan(1e-2 + 3 * figures.doubt);
+          }
+      expect(engine.memory()).toEqual(before);
+    },
+  );
+
+  it('passes a wide relu network, where many rows cross kinks, and parameters of zero with large features', async () => {
+    const { engine } = await openEngine('wasm');
+    const wide = randomProblem(
+      { width: 20, units: [200, 100, 4], activation: 'relu', loss: 'softmaxCrossEntropy', useBias: true },
+      64,
+      3,
+      0.2,
+    );
+    const figures = await selfCheck(engine, wide.network, wide.parameters, wide.batch);
+    expect(figures.rows).toBeGreaterThan(0);
+    expect(figures.differences).toBeLessThan(1e-2);
+
+    const flat = randomProblem(
+      { width: 20, units: [4], activation: 'linear', loss: 'softmaxCrossEntropy', useBias: true },
+      64,
+      4,
+      0,
+    );
+    flat.batch.features = flat.batch.features.map((value) => 255 * value);
+    const plain = await selfCheck(engine, flat.network, flat.parameters, flat.batch);
+    expect(plain.differences).toBeLessThan(1e-2);
+  });
+
+  it('finds a wrong derivative and names a layer', async () => {
+    const { engine } = await openEngine('wasm');
+    const shape = {
+      width: 5,
+      units: [6, 3],
+      activation: 'tanh',
+      loss: 'softmaxCrossEntropy',
+      useBias: true,
+    } as const;
+    const { network, parameters, batch } = randomProblem(shape, 20, 9);
+    // tanh′ is computed from σ: one fifth too large, while the value of tanh stays right.
+    const device = broken(engine, { sigmoid: (a) => engine.scale(engine.sigmoid(a), Math.sqrt(1.2)) });
+    await expect(selfCheck(device, network, parameters, batch)).rejects.toThrow(SelfCheckError);
+    await expect(selfCheck(device, network, parameters, batch)).rejects.toThrow(/layer[01]/);
+  });
+
+  it('finds a product that is not symmetric, and one that is not a number', async () => {
+    const { engine } = await openEngine('wasm');
+    const shape = {
+      width: 5,
+      units: [6, 3],
+      activation: 'sigmoid',
+      loss: 'squaredError',
+      useBias: true,
+    } as const;
+    const { network, parameters, batch } = randomProblem(shape, 20, 10);
+    // The gradient of the first kernel, inputs × units, is one tenth too large: so are its differences.
+    const skewed = broken(engine, {
+      matmul(a, b) {
+        const right = engine.matmul(a, b);
+        return engine.shape(a)[0] === 5 ? engine.scale(right, 1.1) : right;
+      },
+    });
+    await expect(selfCheck(skewed, network, parameters, batch)).rejects.toThrow(/not symmetric/);
+    parameters[3] = NaN;
+    await expect(selfCheck(engine, network, parameters, batch)).rejects.toThrow(SelfCheckError);
+  });
+});

@@ -1,0 +1,226 @@
+import type { Device } from '../engines/operations.js';
+import { uploadBatch } from './batch.js';
+import type { Batch } from './batch.js';
+import { downloadBlock, uploadBlock } from './block.js';
+import type { Block } from './block.js';
+import type { LayerGradient, ParameterDirections, TangentMaps } from './layer.js';
+import { evaluateLoss } from './losses.js';
+import type { OutputHessian } from './losses.js';
+import type { BoundNetwork } from './network.js';
+
+/** A network linearized at one batch: all that products with its Hessian need, none of which depends on v. */
+export interface Linearization<T> {
+  rows: number;
+  bound: BoundNetwork<T>;
+  layers: readonly TangentMaps<T>[];
+  outputHessian: OutputHessian<T>;
+  /** Its tensors; `device.dispose(linearization.held)` frees it. */
+  held: readonly T[];
+  /** Bytes of those tensors. */
+  bytes: number;
+}
+
+/** Sums over the rows of a batch. */
+export interface LossAndGradient {
+  loss: number;
+  /** p values */
+  gradient: Float32Array;
+}
+
+/** K directions in parameter space, ready for every linearization of the thread. */
+export interface Tangent<T> {
+  block: Block<T>;
+  directions: readonly (ParameterDirections<T> | undefined)[];
+  held: readonly T[];
+}
+
+/** Runs the forward and the backward pass once and keeps what the tangent pass needs. */
+export function linearize<T>(device: Device<T>, bound: BoundNetwork<T>, batch: Batch): Linearization<T> {
+  return device.tidy(
+    () => linearizationOf(device, bound, batch.rows, forwardAndBackward(device, bound, batch)),
+    (result) => result.held,
+  );
+}
+
+/** Loss and gradient summed over the rows, the loss in float64. Keeps nothing on the device. */
+export async function evaluate<T>(
+  device: Device<T>,
+  bound: BoundNetwork<T>,
+  batch: Batch,
+): Promise<LossAndGradient> {
+  const sums = device.tidy(
+    () => sumsOf(forwardAndBackward(device, bound, batch)),
+    ({ rowLosses, slices }) => [rowLosses, ...slices],
+  );
+  return downloadSums(device, bound, sums);
+}
+
+/** `linearize` and `evaluate` at the cost of one of them. */
+export async function linearizeAndEvaluate<T>(
+  device: Device<T>,
+  bound: BoundNetwork<T>,
+  batch: Batch,
+): Promise<LossAndGradient & { linearization: Linearization<T> }> {
+  const { kept, sums } = device.tidy(
+    () => {
+      const pass = forwardAndBackward(device, bound, batch);
+      return { kept: linearizationOf(device, bound, batch.rows, pass), sums: sumsOf(pass) };
+    },
+    (result) => [...result.kept.held, result.sums.rowLosses, ...result.sums.slices],
+  );
+  return { linearization: kept, ...(await downloadSums(device, bound, sums)) };
+}
+
+interface DeviceSums<T> {
+  rowLosses: T;
+  slices: readonly T[];
+}
+
+const sumsOf = <T>({ rowLosses, layers }: Pass<T>): DeviceSums<T> => ({
+  rowLosses,
+  slices: layers.flatMap((layer) => layer.slices),
+});
+
+async function downloadSums<T>(
+  device: Device<T>,
+  bound: BoundNetwork<T>,
+  { rowLosses, slices }: DeviceSums<T>,
+): Promise<LossAndGradient> {
+  const losses = await device.download(rowLosses);
+  const gradient = await downloadBlock(device, bound.layout, { count: 1, slices });
+  device.dispose([rowLosses, ...slices]);
+  return { loss: losses.reduce((sum, loss) => sum + loss, 0), gradient };
+}
+
+/** Uploads V (K × p, a row per right-hand side). Free it with `device.dispose(tangent.held)`. */
+export function prepareTangent<T>(
+  device: Device<T>,
+  bound: BoundNetwork<T>,
+  values: Float32Array,
+  count: number,
+): Tangent<T> {
+  return device.tidy(
+    () => tangentOf(bound, uploadBlock(device, bound.layout, values, count)),
+    (tangent) => tangent.held,
+  );
+}
+
+/** The tangent that a block on the device is; `held` counts the block's own tensors too. */
+export function tangentOf<T>(bound: BoundNetwork<T>, block: Block<T>): Tangent<T> {
+  let used = 0;
+  const directions = bound.layers.map((layer) =>
+    layer.direct(block.slices.slice(used, (used += layer.sliceCount))),
+  );
+  const derived = directions.flatMap((direction) => direction?.held ?? []);
+  return { block, directions, held: [...block.slices, ...derived] };
+}
+
+/**
+ * Σ over the rows of ∇²ℓ(row) times each direction: one tangent forward and one tangent backward pass. Neither the
+ * l2 term nor the division by n is in it. Makes intermediate tensors: call it within `device.tidy`, or use `product`.
+ */
+export function multiply<T>(linearization: Linearization<T>, tangent: Tangent<T>): Block<T> {
+  const passes = [];
+  let activation: T | undefined;
+  for (const [index, layer] of linearization.layers.entries()) {
+    const pass = layer.forward(tangent.directions[index], activation);
+    passes.push(pass);
+    activation = pass.outputTangent;
+  }
+  let delta = linearization.outputHessian.multiply(activation!);
+  const slices: T[][] = [];
+  for (const pass of passes.reverse()) {
+    const back = pass.backward(delta);
+    slices.unshift([...back.slices]);
+    if (back.inputDeltaTangent === undefined) break;
+    delta = back.inputDeltaTangent;
+  }
+  return { count: tangent.block.count, slices: slices.flat() };
+}
+
+/** `multiply`, downloaded: K × p values in the order of the parameter layout. */
+export async function product<T>(
+  device: Device<T>,
+  linearization: Linearization<T>,
+  tangent: Tangent<T>,
+): Promise<Float32Array> {
+  const block = device.tidy(
+    () => multiply(linearization, tangent),
+    (result) => result.slices,
+  );
+  const values = await downloadBlock(device, linearization.bound.layout, block);
+  device.dispose(block.slices);
+  return values;
+}
+
+/** The linearization of some of the rows, repeats allowed, without another pass. Free it like its source. */
+export function selectRows<T>(
+  device: Device<T>,
+  source: Linearization<T>,
+  indices: Int32Array,
+): Linearization<T> {
+  return device.tidy(
+    () =>
+      linearization(
+        device,
+        source.bound,
+        indices.length,
+        source.layers.map((layer) => layer.selectRows(indices)),
+        source.outputHessian.selectRows(indices),
+      ),
+    (result) => result.held,
+  );
+}
+
+function linearization<T>(
+  device: Device<T>,
+  bound: BoundNetwork<T>,
+  rows: number,
+  layers: readonly TangentMaps<T>[],
+  outputHessian: OutputHessian<T>,
+): Linearization<T> {
+  const held = [...new Set([...layers.flatMap((layer) => layer.held), ...outputHessian.held])];
+  const values = held.reduce((sum, tensor) => sum + device.shape(tensor).reduce((a, b) => a * b, 1), 0);
+  return { rows, bound, layers, outputHessian, held, bytes: 4 * values };
+}
+
+const linearizationOf = <T>(
+  device: Device<T>,
+  bound: BoundNetwork<T>,
+  rows: number,
+  { layers, outputHessian }: Pass<T>,
+): Linearization<T> =>
+  linearization(
+    device,
+    bound,
+    rows,
+    layers.map((layer) => layer.tangentMaps),
+    outputHessian,
+  );
+
+interface Pass<T> {
+  layers: readonly LayerGradient<T>[];
+  rowLosses: T;
+  outputHessian: OutputHessian<T>;
+}
+
+function forwardAndBackward<T>(device: Device<T>, bound: BoundNetwork<T>, batch: Batch): Pass<T> {
+  const { features, labels } = uploadBatch(device, bound.network, batch);
+  const passes = [];
+  let activation = features;
+  for (const layer of bound.layers) {
+    const pass = layer.forward(activation);
+    passes.push(pass);
+    activation = pass.output;
+  }
+  const loss = evaluateLoss(device, bound.network.loss, activation, labels);
+  const layers: LayerGradient<T>[] = [];
+  let delta = loss.gradient;
+  for (const pass of passes.reverse()) {
+    const back = pass.backward(delta);
+    layers.unshift(back);
+    if (back.inputDelta === undefined) break;
+    delta = back.inputDelta;
+  }
+  return { layers, rowLosses: loss.rowLosses, outputHessian: loss.hessian };
+}

@@ -1,0 +1,86 @@
+import type { Device } from '../engines/operations.js';
+import { downloadBlock, uploadBlock } from './block.js';
+import type { Block } from './block.js';
+import { multiply, selectRows, tangentOf } from './linearization.js';
+import type { Linearization } from './linearization.js';
+
+export interface Minibatch {
+  /** Row numbers within the linearized shard. */
+  indices: Int32Array;
+  /** rows / batchSize, at most 1: a short minibatch counts for its rows and no more. */
+  weight: number;
+}
+
+export interface LissaOptions {
+  /** 1 − damping/scale: what is left of the state in each step, beside the curvature. */
+  shrink: number;
+  scale: number;
+  l2: number;
+}
+
+export interface LissaResult {
+  /** K × p */
+  state: Float32Array;
+  /** Largest |state| of each right-hand side; NaN or Infinity where the chain has left the finite numbers. */
+  maxAbs: Float64Array;
+}
+
+/**
+ * Runs a chain of K right-hand sides (`state` and `v`, K × p each) through the minibatches of one shard, the state
+ * staying on the device. With w the minibatch's weight and H_B the mean Hessian of its rows:
+ *
+ *   S ← (1 − w)·S + w·(V + shrink·S − (H_B·S + l2·S)/scale)
+ */
+export async function runLissa<T>(
+  device: Device<T>,
+  shard: Linearization<T>,
+  state: Float32Array,
+  v: Float32Array,
+  count: number,
+  minibatches: readonly Minibatch[],
+  options: LissaOptions,
+): Promise<LissaResult> {
+  const { layout } = shard.bound;
+  const target = uploadBlock(device, layout, v, count);
+  let current = uploadBlock(device, layout, state, count);
+  for (const minibatch of minibatches) {
+    const next = device.tidy(
+      () => step(device, shard, current, target, minibatch, options),
+      (block) => block.slices,
+    );
+    device.dispose(current.slices);
+    current = next;
+  }
+  const values = await downloadBlock(device, layout, current);
+  device.dispose([...current.slices, ...target.slices]);
+  return { state: values, maxAbs: maxAbsOfRows(values, count) };
+}
+
+function step<T>(
+  device: Device<T>,
+  shard: Linearization<T>,
+  state: Block<T>,
+  target: Block<T>,
+  { indices, weight }: Minibatch,
+  { shrink, scale, l2 }: LissaOptions,
+): Block<T> {
+  const rows = selectRows(device, shard, indices);
+  const curvature = multiply(rows, tangentOf(shard.bound, state));
+  device.dispose(rows.held);
+  const ofState = 1 - weight + weight * (shrink - l2 / scale);
+  const ofCurvature = -weight / (scale * indices.length);
+  const slices = state.slices.map((slice, index) =>
+    device.add(
+      device.add(device.scale(slice, ofState), device.scale(target.slices[index]!, weight)),
+      device.scale(curvature.slices[index]!, ofCurvature),
+    ),
+  );
+  return { count: state.count, slices };
+}
+
+function maxAbsOfRows(values: Float32Array, count: number): Float64Array {
+  const width = values.length / count;
+  return Float64Array.from({ length: count }, (_, k) =>
+    values.subarray(k * width, (k + 1) * width).reduce((most, value) => Math.max(most, Math.abs(value)), 0),
+  );
+}

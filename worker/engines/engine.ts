@@ -1,0 +1,17 @@
+import type { Device } from './operations.js';
+
+export interface EngineMemory {
+  /** Live tensors; a view counts as one. */
+  tensors: number;
+  /** Bytes of their values. What an engine caches beside them (packed right operands) is not counted. */
+  bytes: number;
+}
+
+/** A tensor library on one device, in this thread. */
+export interface Engine<T> extends Device<T> {
+  /** As on the command line: `wasm`, `cpu`. */
+  readonly name: string;
+  /** The library and its version, for reports: results are bit-for-bit equal within one engine and version only. */
+  readonly version: string;
+  memory(): EngineMemory;
+}

@@ -1,0 +1,192 @@
+import { dirname } from 'node:path';
+import { createRequire } from 'node:module';
+import * as tf from '@tensorflow/tfjs';
+import { BackendWasm, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+import { TooLargeError, UnsupportedError } from '../../protocol/errors.js';
+import type { Engine, EngineMemory } from './engine.js';
+
+export type TfjsTensor = tf.Tensor;
+export const tfjsBackends = ['wasm', 'cpu'] as const;
+export type TfjsBackend = (typeof tfjsBackends)[number];
+
+/**
+ * Starts a TensorFlow.js backend in this thread (wasm: one single-threaded instance, its binary read from the
+ * installed package). Throws `UnsupportedError` if it does not start.
+ */
+export async function openTfjs(backend: TfjsBackend): Promise<Engine<TfjsTensor>> {
+  // Silences the advice to install tfjs-node, and leaves out the debug checks.
+  tf.enableProdMode();
+  try {
+    if (backend === 'wasm' && tf.findBackend('wasm') === null) setWasmPaths(wasmFolder());
+    if (!(await tf.setBackend(backend))) throw new Error('the backend did not initialise');
+  } catch (cause) {
+    throw new UnsupportedError(`engine "${backend}" does not start here: ${messageOf(cause)}`, {
+      hint: 'use --engine auto, which takes the first engine that starts',
+      details: { engine: backend },
+      cause,
+    });
+  }
+  return new TfjsEngine(backend);
+}
+
+function wasmFolder(): string {
+  const binary = '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm';
+  return `${dirname(createRequire(import.meta.url).resolve(binary))}/`;
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : JSON.stringify(error));
+
+class TfjsEngine implements Engine<tf.Tensor> {
+  readonly version = `TensorFlow.js ${tf.version_core}`;
+  readonly #backend = tf.backend();
+  readonly #packedShapes = new WeakMap<object, string>();
+
+  constructor(readonly name: TfjsBackend) {}
+
+  memory(): EngineMemory {
+    const { numTensors, numBytes } = tf.memory();
+    return { tensors: numTensors, bytes: numBytes };
+  }
+
+  upload(values: Float32Array, shape: readonly number[]) {
+    // The cpu backend keeps the very array it is given.
+    return this.#run(() => tf.tensor(this.name === 'cpu' ? values.slice() : values, [...shape], 'float32'));
+  }
+
+  async download(a: tf.Tensor) {
+    const values = await a.data<'float32'>();
+    return this.name === 'cpu' ? values.slice() : values;
+  }
+
+  tidy<R>(work: () => R, kept: (result: R) => readonly tf.Tensor[]): R {
+    const box: { result?: { value: R } } = {};
+    this.#run(() =>
+      tf.tidy(() => {
+        const value = work();
+        for (const tensor of kept(value)) tf.keep(tensor);
+        box.result = { value };
+      }),
+    );
+    return box.result!.value;
+  }
+
+  dispose(tensors: readonly tf.Tensor[]) {
+    tf.dispose([...tensors]);
+  }
+
+  shape(a: tf.Tensor) {
+    return a.shape;
+  }
+
+  fill(shape: readonly number[], value: number) {
+    return this.#run(() => tf.fill([...shape], value));
+  }
+
+  /**
+   * The wasm backend packs a right operand once and keeps the packing by data id alone: the same data seen
+   * through another shape would be read wrongly, without an error. Such a view is copied first.
+   */
+  matmul(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
+    const shape = b.shape.join('×');
+    const packed = this.#packedShapes.get(b.dataId);
+    if (packed === undefined) this.#packedShapes.set(b.dataId, shape);
+    if (packed === undefined || packed === shape) return this.#run(() => tf.matMul(a, b));
+    return this.#run(() => tf.tidy(() => tf.matMul(a, tf.mul(b, 1))));
+  }
+
+  transpose(a: tf.Tensor, order: readonly number[]) {
+    return this.#run(() => tf.transpose(a, [...order]));
+  }
+
+  reshape(a: tf.Tensor, shape: readonly number[]): tf.Tensor {
+    return this.#run(() => tf.reshape(a, [...shape]));
+  }
+
+  add(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
+    return this.#run(() => tf.add(a, b));
+  }
+
+  sub(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
+    return this.#run(() => tf.sub(a, b));
+  }
+
+  mul(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
+    return this.#run(() => tf.mul(a, b));
+  }
+
+  div(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
+    return this.#run(() => tf.div(a, b));
+  }
+
+  scale(a: tf.Tensor, factor: number): tf.Tensor {
+    return this.#run(() => tf.mul(a, factor));
+  }
+
+  exp(a: tf.Tensor) {
+    return this.#run(() => tf.exp(a));
+  }
+
+  log(a: tf.Tensor) {
+    return this.#run(() => tf.log(a));
+  }
+
+  tanh(a: tf.Tensor) {
+    return this.#run(() => tf.tanh(a));
+  }
+
+  sigmoid(a: tf.Tensor) {
+    return this.#run(() => tf.sigmoid(a));
+  }
+
+  softplus(a: tf.Tensor) {
+    return this.#run(() => tf.softplus(a));
+  }
+
+  relu(a: tf.Tensor) {
+    return this.#run(() => tf.relu(a));
+  }
+
+  step(a: tf.Tensor) {
+    return this.#run(() => tf.step(a));
+  }
+
+  sum(a: tf.Tensor, axis: number): tf.Tensor {
+    return this.#run(() => tf.sum(a, axis, true));
+  }
+
+  max(a: tf.Tensor, axis: number): tf.Tensor {
+    return this.#run(() => tf.max(a, axis, true));
+  }
+
+  concat(parts: readonly tf.Tensor[], axis: number): tf.Tensor {
+    return this.#run(() => tf.concat([...parts], axis));
+  }
+
+  /** Copies rows on the host, where both backends keep them: `tf.gather` takes 20 times as long. */
+  gatherRows(a: tf.Tensor, indices: Int32Array) {
+    const width = a.size / a.shape[0];
+    const source = this.#backend instanceof BackendWasm ? this.#backend.typedArrayFromHeap(a) : a.dataSync();
+    const rows = new Float32Array(indices.length * width);
+    for (const [place, row] of indices.entries())
+      rows.set(source.subarray(row * width, (row + 1) * width), place * width);
+    return this.#run(() => tf.tensor(rows, [indices.length, ...a.shape.slice(1)], 'float32'));
+  }
+
+  /** TensorFlow.js has one current backend a thread; several engines may live in it. */
+  #run<R>(operation: () => R): R {
+    // For a backend that has started this takes effect before the promise is returned.
+    if (tf.getBackend() !== this.name) void tf.setBackend(this.name);
+    const result = operation();
+    if (result instanceof tf.Tensor) this.#checkAllocated(result);
+    return result;
+  }
+
+  /** Where wasm memory (4 GiB a thread) is used up, the backend goes on at address 0 instead of failing. */
+  #checkAllocated(tensor: tf.Tensor) {
+    if (!(this.#backend instanceof BackendWasm) || this.#backend.getMemoryOffset(tensor.dataId) !== 0) return;
+    throw new TooLargeError("the engine's memory is used up: wasm has 4 GiB a thread", {
+      hint: 'give the worker a smaller cache, or ask for fewer right-hand sides at once or smaller leaves; restart this thread',
+      details: { engine: this.name, shape: tensor.shape, bytes: tf.memory().numBytes },
+    });
+  }
+}

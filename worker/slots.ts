@@ -1,0 +1,115 @@
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { fromWire, toWire } from '../protocol/errors.js';
+import type { SharedBytes } from './shard-cache.js';
+import type { Outcome, ShardRequest, ShardResponse, Started, StartInput } from './thread-messages.js';
+
+/** The main thread's side of a shard request. */
+export type ServeShard = (digest: string, shard: number) => Promise<SharedBytes>;
+
+/** One arithmetic thread: a pool of one that never ends, because linearizations and engine memory live in it. */
+class Slot {
+  #pool = new Piscina({
+    filename: new URL('./thread.js', import.meta.url).href,
+    minThreads: 1,
+    maxThreads: 1,
+    idleTimeout: Infinity,
+    // The thread must hear its shard port between and within tasks: it may never sleep on an atomic.
+    atomics: 'disabled',
+  });
+  #port: MessagePort | undefined;
+  /** Tasks that run or wait here. */
+  load = 0;
+  /** Bytes of linearizations, as of the last task. */
+  usedBytes = 0;
+
+  start(engine: string, budget: number, serve: ServeShard): Promise<{ value: Started }> {
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    port1.on('message', (request: ShardRequest) => void answer(port1, request, serve));
+    const input: StartInput = { engine, budget, shards: port2 };
+    return this.run<Started>('start', input, [port2]);
+  }
+
+  async run<T>(
+    name: string,
+    input: unknown,
+    transfer: MessagePort[] = [],
+  ): Promise<{ value: T; busySeconds: number }> {
+    this.load++;
+    try {
+      const outcome = (await this.#pool.run(input, { name, transferList: transfer })) as Outcome<T>;
+      if (!outcome.ok) throw fromWire(outcome.error);
+      this.usedBytes = outcome.usedBytes;
+      return outcome;
+    } finally {
+      this.load--;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#port?.close();
+    await this.#pool.destroy();
+  }
+}
+
+/** The arithmetic threads of a worker. A task goes to a slot by number, so that its data is there already. */
+export class Slots {
+  #slots: Slot[];
+  readonly started: Started;
+
+  private constructor(slots: Slot[], started: Started) {
+    this.#slots = slots;
+    this.started = started;
+  }
+
+  /** Starts `threads` threads with `budget` bytes for linearizations among them. */
+  static async start(threads: number, engine: string, budget: number, serve: ServeShard): Promise<Slots> {
+    const slots = Array.from({ length: threads }, () => new Slot());
+    try {
+      const [first] = await Promise.all(slots.map((slot) => slot.start(engine, budget / threads, serve)));
+      return new Slots(slots, first!.value);
+    } catch (error) {
+      await Promise.all(slots.map((slot) => slot.close()));
+      throw error;
+    }
+  }
+
+  get count(): number {
+    return this.#slots.length;
+  }
+
+  get usedBytes(): number {
+    return this.#slots.reduce((sum, { usedBytes }) => sum + usedBytes, 0);
+  }
+
+  leastLoaded(): number {
+    return this.#slots.reduce((best, { load }, index) => (load < this.#slots[best]!.load ? index : best), 0);
+  }
+
+  run<T>(index: number, name: string, input: unknown): Promise<{ value: T; busySeconds: number }> {
+    return this.#slots[index]!.run<T>(name, input);
+  }
+
+  async runEverywhere(name: string, input: unknown): Promise<void> {
+    await Promise.all(this.#slots.map((slot) => slot.run(name, input)));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#slots.map((slot) => slot.close()));
+  }
+}
+
+async function answer(
+  port: MessagePort,
+  { request, digest, shard }: ShardRequest,
+  serve: ServeShard,
+): Promise<void> {
+  let response: ShardResponse;
+  try {
+    response = { request, bytes: await serve(digest, shard) };
+  } catch (error) {
+    response = { request, error: toWire(error) };
+  }
+  port.postMessage(response);
+}

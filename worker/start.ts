@@ -1,0 +1,127 @@
+import { availableParallelism, hostname } from 'node:os';
+import { nuid } from '@nats-io/nats-core';
+import { DatasetRegistry, manifestDigest } from '../datasets/registry.js';
+import type { Manifest } from '../protocol/dataset.js';
+import { connectBroker } from '../protocol/connection.js';
+import { CorruptShardError, UnknownDatasetError } from '../protocol/errors.js';
+import { Objects } from '../protocol/objects.js';
+import { parseJson } from '../protocol/parse.js';
+import { names as namesOf } from '../protocol/subjects.js';
+import { coordinatorHeartbeatSchema, type DatasetRef, type WorkerHeartbeat } from '../protocol/tasks.js';
+import { version } from '../protocol/version.js';
+import { shardFetcher } from './fetch-shard.js';
+import { OperatorLeases } from './operator-leases.js';
+import { ShardCache } from './shard-cache.js';
+import { Slots } from './slots.js';
+import { TaskService } from './task-service.js';
+
+const heartbeatMs = 1000;
+export const defaultCacheBytes = 2 * 2 ** 30;
+/** Of the cache budget; the rest is for linearizations. */
+const shardFraction = 1 / 3;
+
+export interface WorkerOptions {
+  url?: string | undefined;
+  prefix?: string | undefined;
+  engine?: string | undefined;
+  threads?: number | undefined;
+  /** Bytes for shards and linearizations together. */
+  cacheBytes?: number | undefined;
+  /** Folders that `file://` datasets may be read from. */
+  files?: string[] | undefined;
+  say?: ((line: string) => void) | undefined;
+}
+
+export interface RunningWorker {
+  id: string;
+  engine: string;
+  threads: number;
+  /** Finishes what runs, then leaves. */
+  stop: () => Promise<void>;
+}
+
+/** Starts a worker: NATS on this thread, arithmetic in others. @throws BrokerError, UnsupportedError */
+export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
+  const { threads = availableParallelism(), cacheBytes = defaultCacheBytes, say = () => {} } = options;
+  const names = namesOf(options.prefix);
+  const id = nuid.next();
+  const nc = await connectBroker(options.url, `${names.prefix}-worker ${id}`);
+  const manifests = new Map<string, Manifest>();
+  const registry = await DatasetRegistry.open(nc, names);
+  const shards = await Objects.open(nc, names.stores.shards);
+  const cache = new ShardCache(cacheBytes * shardFraction, shardFetcher(shards, options.files ?? []));
+  const serveShard = (digest: string, shard: number) => {
+    const manifest = manifests.get(digest);
+    if (!manifest) throw new UnknownDatasetError(`no manifest with digest ${digest} is known here`);
+    return cache.get(manifest, shard);
+  };
+  const slots = await Slots.start(
+    threads,
+    options.engine ?? 'auto',
+    cacheBytes * (1 - shardFraction),
+    serveShard,
+  );
+  const { engine, reason } = slots.started;
+  say(`engine ${engine} (${reason}), ${threads} thread(s)`);
+
+  const findManifest = async ({ name, sha256 }: DatasetRef): Promise<Manifest> => {
+    const manifest = manifests.get(sha256) ?? (await registry.get(name));
+    if (manifestDigest(manifest) !== sha256)
+      throw new CorruptShardError(`dataset "${name}" was replaced while a job used it`, {
+        hint: 'submit the job again',
+        details: { dataset: name },
+      });
+    manifests.set(sha256, manifest);
+    return manifest;
+  };
+  const tasks = new TaskService(nc, names, id, slots, findManifest);
+  await tasks.start();
+
+  const leases = new OperatorLeases();
+  nc.subscribe(names.coordinator('*').heartbeat, {
+    callback: (_, message) => {
+      try {
+        leases.heartbeat(parseJson(coordinatorHeartbeatSchema, message.data, 'heartbeat'), Date.now());
+      } catch {
+        return; // Garbage on a public subject harms nobody.
+      }
+    },
+  });
+  const beat = (state: WorkerHeartbeat['state']) => {
+    const heartbeat: WorkerHeartbeat = {
+      id,
+      engine,
+      reason,
+      threads,
+      host: hostname(),
+      pid: process.pid,
+      version,
+      cacheBytes,
+      usedBytes: cache.usedBytes + slots.usedBytes,
+      tasks: tasks.tasks,
+      operators: tasks.operators,
+      state,
+    };
+    nc.publish(names.worker(id).heartbeat, JSON.stringify(heartbeat));
+  };
+  const pulse = () => {
+    for (const operator of leases.expired(tasks.operators, Date.now())) void tasks.close(operator);
+    beat('ready');
+  };
+  pulse();
+  const heart = setInterval(pulse, heartbeatMs);
+
+  return {
+    id,
+    engine,
+    threads,
+    stop: async () => {
+      clearInterval(heart);
+      beat('draining');
+      await tasks.drain();
+      beat('gone');
+      await nc.drain();
+      await slots.close();
+    },
+  };
+}

@@ -1,0 +1,46 @@
+import { TreeSum } from '../../protocol/reduction.js';
+import { finiteDifference } from '../curvature/finite-difference.js';
+import { prepareTangent, product } from '../curvature/linearization.js';
+import type { Engine } from '../engines/engine.js';
+import type { ThreadOperator } from '../thread-operator.js';
+import type { MultiplyInput, Sums } from '../thread-messages.js';
+import { nodeSums } from './node-sums.js';
+
+/** Sums over the leaves' rows of ∇²ℓ·V, K × p a node; without l2 and without the division by n. */
+export async function multiplyLeaves<T>(
+  engine: Engine<T>,
+  operator: ThreadOperator<T>,
+  { point, leaves, vectors, count }: MultiplyInput,
+): Promise<Sums> {
+  const bound = operator.moveTo(point);
+  const sum = new TreeSum(operator.leaves.length);
+  const { hvp, network } = operator.input;
+  if (hvp.mode === 'finite-difference') {
+    for (const index of leaves) {
+      const batch = await operator.batch(operator.leaves[index]!);
+      const values = await finiteDifference(
+        engine,
+        network,
+        point.parameters,
+        batch,
+        vectors,
+        count,
+        hvp.step,
+      );
+      sum.add({ level: 0, index }, values);
+    }
+    return nodeSums(sum);
+  }
+  const tangent = prepareTangent(engine, bound, vectors, count);
+  try {
+    for (const index of leaves) {
+      const values = await operator.withLinearization(operator.leaves[index]!, (linearization) =>
+        product(engine, linearization, tangent),
+      );
+      sum.add({ level: 0, index }, values);
+    }
+  } finally {
+    engine.dispose(tangent.held);
+  }
+  return nodeSums(sum);
+}

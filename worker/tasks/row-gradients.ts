@@ -1,0 +1,40 @@
+import { labelWidth } from '../../datasets/rows.js';
+import { BadRequestError } from '../../protocol/errors.js';
+import { evaluate } from '../curvature/linearization.js';
+import type { Engine } from '../engines/engine.js';
+import type { ShardClient } from '../shard-client.js';
+import { rowsOfShard, type ThreadOperator } from '../thread-operator.js';
+import type { RowGradientsInput, Sums } from '../thread-messages.js';
+
+/** ∇ℓ of single source rows (without l2), in the order asked for. Reads shards until all rows are found. */
+export async function rowGradients<T>(
+  engine: Engine<T>,
+  shards: ShardClient,
+  operator: ThreadOperator<T>,
+  { point, manifest, digest, rows }: RowGradientsInput,
+): Promise<Sums> {
+  const bound = operator.moveTo(point);
+  const size = bound.layout.count;
+  const values = new Float32Array(rows.length * size);
+  const places = new Map<number, number[]>();
+  for (const [place, row] of rows.entries()) places.set(row, [...(places.get(row) ?? []), place]);
+  for (let shard = 0; shard < manifest.shards.length && places.size > 0; shard++) {
+    const decoded = await shards.get(manifest, digest, shard);
+    for (let position = 0; position < decoded.rows && places.size > 0; position++) {
+      const sourceRow = Number(decoded.sourceRows[position]);
+      const wanted = places.get(sourceRow);
+      if (!wanted) continue;
+      const { width } = manifest.features;
+      const batch = rowsOfShard(decoded, width, labelWidth(manifest.labels), position, position + 1);
+      const { gradient } = await evaluate(engine, bound, batch);
+      for (const place of wanted) values.set(gradient, place * size);
+      places.delete(sourceRow);
+    }
+  }
+  const [missing] = places.keys();
+  if (missing !== undefined)
+    throw new BadRequestError(`dataset "${manifest.name}" has no source row ${missing}`, {
+      details: { row: missing },
+    });
+  return { nodes: [], values };
+}

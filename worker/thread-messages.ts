@@ -1,0 +1,86 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { Manifest } from '../protocol/dataset.js';
+import type { WireError } from '../protocol/errors.js';
+import type { Network } from '../protocol/model.js';
+import type { TreeNode } from '../protocol/reduction.js';
+import type { HvpMode } from '../protocol/requests.js';
+import type { SharedBytes } from './shard-cache.js';
+
+/** What the main thread tells an arithmetic thread, and what comes back. Arrays over shared memory are not copied. */
+export interface StartInput {
+  engine: string;
+  /** Bytes of linearizations that the thread may keep. */
+  budget: number;
+  /** On which the thread asks for shards. */
+  shards: MessagePort;
+}
+
+export interface Started {
+  engine: string;
+  reason: string;
+}
+
+export interface OpenInput {
+  operator: string;
+  network: Network;
+  manifest: Manifest;
+  /** Names the manifest in shard requests. */
+  digest: string;
+  leafRows: number;
+  hvp: HvpMode;
+}
+
+export interface ThreadPoint {
+  id: number;
+  parameters: Float32Array;
+}
+
+export interface LinearizeInput {
+  operator: string;
+  point: ThreadPoint;
+  leaves: number[];
+}
+
+export interface MultiplyInput extends LinearizeInput {
+  vectors: Float32Array;
+  count: number;
+}
+
+export interface ChainInput {
+  operator: string;
+  point: ThreadPoint;
+  shard: number;
+  state: Float32Array;
+  rhs: Float32Array;
+  count: number;
+  batchSize: number;
+  shrink: number;
+  scale: number;
+  seeds: number[];
+}
+
+export interface RowGradientsInput {
+  operator: string;
+  point: ThreadPoint;
+  manifest: Manifest;
+  digest: string;
+  rows: number[];
+}
+
+/** Sums of tree nodes, one after the other in `values`; a block without nodes for tasks that sum nothing. */
+export interface Sums {
+  nodes: TreeNode[];
+  values: Float64Array | Float32Array;
+}
+
+/** Every thread function resolves: an error crosses a thread as it crosses the wire. */
+export type Outcome<T> =
+  { ok: true; value: T; busySeconds: number; usedBytes: number } | { ok: false; error: WireError };
+
+/** On the shard port: a thread asks, the main thread answers with the same number. */
+export interface ShardRequest {
+  request: number;
+  digest: string;
+  shard: number;
+}
+export type ShardResponse = { request: number; bytes: SharedBytes } | { request: number; error: WireError };
