@@ -102,7 +102,7 @@ export class JobLoop {
         await this.#move(id, { state: 'queued', message, ...attempts });
         return false;
       }
-      const error = toWire(fault) as NonNullable<Job['error']>;
+      const error = toWire(fault);
       const state = fault instanceof CancelledError ? 'cancelled' : 'failed';
       await this.#finish(id, { state, message: error.message, error });
     } finally {

@@ -39,14 +39,16 @@ export class ProgressReporter {
   }
 
   update(progress: StageProgress, workers: number, now: number): void {
-    const { target, residual, ...shown } = progress;
+    const { iteration, iterations, products, residual } = progress;
     const elapsed = (now - this.#stageStarted) / 1000;
-    const rate = elapsed > 0 && progress.products > 0 ? progress.products / elapsed : undefined;
+    const rate = elapsed > 0 && products > 0 ? products / elapsed : undefined;
     const fraction = this.#fraction(progress);
     this.#pending = {
       job: this.#job,
       stage: this.#stage,
-      ...shown,
+      iteration,
+      ...(iterations !== undefined && { iterations }),
+      products,
       // JSON has no number that is not finite.
       ...(Number.isFinite(residual) && { residual }),
       ...(rate !== undefined && { productsPerSecond: rate }),

@@ -1,5 +1,5 @@
 import type { Msg, NatsConnection, Subscription } from '@nats-io/nats-core';
-import { fromWire, TimeoutError, WorkerLostError, type WireError } from '../protocol/errors.js';
+import { fromWire, TimeoutError, WorkerLostError } from '../protocol/errors.js';
 import { listen } from '../protocol/listen.js';
 import { parseJson } from '../protocol/parse.js';
 import type { Names } from '../protocol/subjects.js';
@@ -85,7 +85,7 @@ export class WorkerCalls {
       if (message.headers?.code === 503) return call.reject(lost(call.worker, 'is gone'));
       const reply = parseJson(taskReplySchema, message.data, `the reply of worker ${call.worker}`);
       if (reply.ok) call.resolve(reply);
-      else call.reject(fromWire(reply.error as WireError));
+      else call.reject(fromWire(reply.error));
     } catch (cause) {
       // Anybody can write to this subject; the task is worth another try.
       call.reject(new TimeoutError(cause instanceof Error ? cause.message : String(cause), { cause }));

@@ -61,25 +61,22 @@ export class BlockInbox {
    * @throws TimeoutError when the sender is silent for five seconds, the inbox is closed or the reference cannot be true;
    * TooLargeError where memory is short
    */
-  get(ref: BlockRef, signal?: AbortSignal): Promise<Values> {
+  async get(ref: BlockRef, signal?: AbortSignal): Promise<Values> {
     const known = this.#waiting.get(ref.id);
     if (known) return known.values;
-    try {
-      const { values, bytes } = allocate(ref, this.#owner);
-      const waiting: Waiting = {
-        bytes,
-        missing: new Set(Array.from({ length: ref.frames }, (_, index) => index)),
-        asked: [],
-        onFrame: () => {},
-        wake: () => {},
-        values: Promise.resolve(values),
-      };
-      this.#waiting.set(ref.id, waiting);
-      for (const frame of this.#unclaimed.claim(ref.id)) store(waiting, frame);
-      return (waiting.values = this.#receive(ref, waiting, signal).then(() => values));
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
+    const { values, bytes } = allocate(ref, this.#owner);
+    const waiting: Waiting = {
+      bytes,
+      missing: new Set(Array.from({ length: ref.frames }, (_, index) => index)),
+      asked: [],
+      onFrame: () => {},
+      wake: () => {},
+      values: Promise.resolve(values),
+    };
+    this.#waiting.set(ref.id, waiting);
+    for (const frame of this.#unclaimed.claim(ref.id)) store(waiting, frame);
+    waiting.values = this.#receive(ref, waiting, signal).then(() => values);
+    return waiting.values;
   }
 
   async #receive(ref: BlockRef, waiting: Waiting, signal?: AbortSignal): Promise<void> {

@@ -111,8 +111,8 @@ export class Client {
           shown = now;
           if (isFinished(job.state)) resolve(job);
         };
-        const missed = (error: unknown) => {
-          if (!(error instanceof TimeoutError && shown)) reject(error as Error);
+        const missed = (error: Error) => {
+          if (!(error instanceof TimeoutError && shown)) reject(error);
         };
         const look = () => void this.status(id).then(take).catch(missed);
         const aborted = () => reject(signal?.reason as Error);
@@ -209,7 +209,7 @@ export class Client {
       );
     }
     const reply = parseJson(replySchema, data, 'the reply');
-    if (!reply.ok) throw fromWire(reply.error as WireError);
+    if (!reply.ok) throw fromWire(reply.error);
     return parseValue(endpoints[name].reply, reply, 'the reply') as z.infer<
       (typeof endpoints)[Name]['reply']
     >;

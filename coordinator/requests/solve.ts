@@ -64,10 +64,9 @@ async function solveBlock(
     return { solution, report: { damping }, warnings: [] };
   }
   const smallestShard = prepared.manifest.shards.reduce((least, { rows }) => Math.min(least, rows), Infinity);
-  const { name: _, ...settings } = method;
   const solution = await lissa(operator, new FarmChainRunner(context, block), block, {
     ...options(),
-    ...settings,
+    ...method,
     damping,
   });
   const { standardErrors, effectiveDamping } = solution;
@@ -75,9 +74,9 @@ async function solveBlock(
     solution,
     report: { damping: effectiveDamping, ...(standardErrors && { standardErrors }) },
     warnings:
-      settings.batchSize > smallestShard
+      method.batchSize > smallestShard
         ? [
-            `a minibatch lies within one shard: batch size ${settings.batchSize} was cut to the shards' ${smallestShard} rows`,
+            `a minibatch lies within one shard: batch size ${method.batchSize} was cut to the shards' ${smallestShard} rows`,
           ]
         : [],
   };
