@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { generator, normal } from '../../datasets/random.js';
+import { generator, normal } from '../../protocol/random.js';
 import { linearRegression, logisticRegression, type MemoryRows } from '../../datasets/synthetic.js';
 import type { Network } from '../../protocol/model.js';
 import type { RequestInput } from '../../protocol/requests.js';
@@ -53,13 +53,7 @@ const bias = -3;
 const logistic = logisticRegression({ rows, width: 10, seed: 2 }, { bias, condition: 30 });
 const problems = [
   // w = ℓ″ = 2, wherever θ is
-  problem(
-    'ridge',
-    linear,
-    new Float32Array(13).fill(0.1),
-    { loss: 'squaredError', l2: 0.02 },
-    () => 2,
-  ),
+  problem('ridge', linear, new Float32Array(13).fill(0.1), { loss: 'squaredError', l2: 0.02 }, () => 2),
   // w = σ(z)σ(−z), at the weights that made the labels; class 1 is about one row in fifteen
   problem(
     'logistic',
