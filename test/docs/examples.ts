@@ -20,9 +20,9 @@ export function commandLines(file: string): string[][] {
     .map((line) => line.split(/\s+/).slice(1));
 }
 
-/** What the compiler says of a TypeScript program that lies in the repository's root. */
-export function typeErrors(code: string): string[] {
-  const path = resolve('example.ts');
+/** What the compiler says of each of these TypeScript programs, as if it lay in the repository's root. */
+export function typeErrors(programs: readonly string[]): string[][] {
+  const files = new Map(programs.map((code, i) => [resolve(`example-${i}.ts`), code]));
   const { options } = ts.parseJsonConfigFileContent(
     ts.readConfigFile('tsconfig.json', (file) => ts.sys.readFile(file)).config,
     ts.sys,
@@ -30,15 +30,18 @@ export function typeErrors(code: string): string[] {
   );
   const host = ts.createCompilerHost(options);
   const disk = ts.createCompilerHost(options);
-  host.fileExists = (file) => resolve(file) === path || disk.fileExists(file);
-  host.readFile = (file) => (resolve(file) === path ? code : disk.readFile(file));
-  host.getSourceFile = (file, version, ...rest) =>
-    resolve(file) === path
-      ? ts.createSourceFile(file, code, version, true)
-      : disk.getSourceFile(file, version, ...rest);
-  const program = ts.createProgram([path], { ...options, noEmit: true }, host);
-  const source = program.getSourceFile(path);
-  return ts
-    .getPreEmitDiagnostics(program, source)
-    .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
+  host.fileExists = (file) => files.has(resolve(file)) || disk.fileExists(file);
+  host.readFile = (file) => files.get(resolve(file)) ?? disk.readFile(file);
+  host.getSourceFile = (file, version, ...rest) => {
+    const code = files.get(resolve(file));
+    return code === undefined
+      ? disk.getSourceFile(file, version, ...rest)
+      : ts.createSourceFile(file, code, version, true);
+  };
+  const program = ts.createProgram([...files.keys()], { ...options, noEmit: true }, host);
+  return [...files.keys()].map((file) =>
+    ts
+      .getPreEmitDiagnostics(program, program.getSourceFile(file))
+      .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n')),
+  );
 }
