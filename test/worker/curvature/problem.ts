@@ -49,7 +49,9 @@ export function randomProblem(shape: Shape, rows: number, seed: number, size = 1
       ? Int32Array.from(uniform(rows), (value) => Math.floor(((value + 1) / 2) * outputs))
       : shape.loss === 'sigmoidCrossEntropy'
         ? uniform(rows * outputs).map((value) => (value > 0 ? 1 : 0))
-        : uniform(rows * outputs);
+        : shape.loss === 'poisson'
+          ? uniform(rows * outputs).map((value) => Math.floor(2 * (value + 1)))
+          : uniform(rows * outputs);
   const labelWidth = labels.length / rows;
   const referenceRows = Array.from({ length: rows }, (_, row) => ({
     x: features.subarray(row * shape.width, (row + 1) * shape.width),
