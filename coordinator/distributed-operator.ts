@@ -21,12 +21,12 @@ export interface OperatorShape {
   /** n */
   rows: number;
   leaves: number;
-  /** Regularisation: the Hessian of the objective is the mean Hessian of the rows plus l2·I. */
-  l2: number;
+  /** Regularisation, a coefficient for each parameter: what the mean Hessian of the rows gains on its diagonal. */
+  l2: Float64Array;
 }
 
 /**
- * The Hessian of the objective (1/n) Σᵢ ℓᵢ(θ) + (l2/2)·‖θ‖² over all workers. A product broadcasts V (K × p, float32)
+ * The Hessian, or Gauss-Newton matrix, of the objective (1/n) Σᵢ ℓᵢ(θ) + Σⱼ (l2ⱼ/2)·θⱼ² over all workers. A product broadcasts V (K × p, float32)
  * once, lets every worker sum its leaves, and adds the partial sums in the canonical tree in float64; then divides by n
  * and adds l2. The bits do not depend on the workers, their number, or who was lost on the way.
  */
@@ -79,12 +79,12 @@ export class DistributedOperator {
     const { operator } = this.#spec;
     const sums = await this.#sum(1 + p, 0, (leaves) => ({ task: 'linearize', operator, point, leaves }));
     const gradient = sums.subarray(1);
-    let squares = 0;
+    let penalty = 0;
     for (let i = 0; i < p; i++) {
-      gradient[i] = gradient[i]! / rows + l2 * rounded[i]!;
-      squares += rounded[i]! ** 2;
+      gradient[i] = gradient[i]! / rows + l2[i]! * rounded[i]!;
+      penalty += (l2[i]! / 2) * rounded[i]! ** 2;
     }
-    return { value: sums[0]! / rows + (l2 / 2) * squares, gradient };
+    return { value: sums[0]! / rows + penalty, gradient };
   }
 
   /** H·V for a block of `count` vectors (count × p, a vector a row); l2 included, damping not. */
@@ -98,7 +98,7 @@ export class DistributedOperator {
       const part = block.subarray(first * p, (first + columns) * p);
       const sums = await this.#multiplyColumns(part, columns);
       const into = result.subarray(first * p);
-      for (let i = 0; i < sums.length; i++) into[i] = sums[i]! / rows + l2 * part[i]!;
+      for (let i = 0; i < sums.length; i++) into[i] = sums[i]! / rows + l2[i % p]! * part[i]!;
     }
     this.products += count;
     return result;

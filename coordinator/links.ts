@@ -1,5 +1,6 @@
 import { BlockInbox } from '../protocol/block-inbox.js';
 import { BlockOutbox } from '../protocol/block-outbox.js';
+import type { SelfCheck } from '../protocol/jobs.js';
 import type { OperatorSpec, Task } from '../protocol/tasks.js';
 import type { Farm } from './farm.js';
 import type { TaskResult } from './worker-calls.js';
@@ -18,6 +19,7 @@ export interface WorkerStats {
   /** Passes over the whole dataset times right-hand sides that its share of the work amounts to. */
   products: number;
   busySeconds: number;
+  selfCheck?: SelfCheck;
 }
 
 /** The lines of one operator to every worker that serves it. */
@@ -72,6 +74,7 @@ export class Links {
     const stats = this.#statsOf(worker);
     stats.products += products;
     stats.busySeconds += result.busySeconds;
+    if (result.selfCheck) stats.selfCheck = result.selfCheck;
     return { result, values };
   }
 

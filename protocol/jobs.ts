@@ -119,6 +119,7 @@ export const reportSchema = z.object({
 export type JobState = (typeof jobStates)[number];
 export type Progress = z.infer<typeof progressSchema>;
 export type Job = z.infer<typeof jobSchema>;
+export type SelfCheck = z.infer<typeof selfCheckSchema>;
 export type StoredFile = z.infer<typeof fileSchema>;
 export type Report = z.infer<typeof reportSchema>;
 

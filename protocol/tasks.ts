@@ -140,7 +140,6 @@ export type DatasetRef = z.infer<typeof datasetRefSchema>;
 export type OperatorSpec = z.infer<typeof operatorSchema>;
 export type Task = z.infer<typeof taskSchema>;
 export type TaskOf<Kind extends Task['task']> = Extract<Task, { task: Kind }>;
-export type SelfCheck = z.infer<typeof selfCheckSchema>;
 export type TaskReply = z.infer<typeof taskReplySchema>;
 export type WorkerHeartbeat = z.infer<typeof workerHeartbeatSchema>;
 export type CoordinatorHeartbeat = z.infer<typeof coordinatorHeartbeatSchema>;

@@ -63,6 +63,7 @@ export class ThreadOperator<T> {
       this.#engine,
       this.#point!.bound,
       await this.batch(leaf),
+      this.input.curvature,
     );
     if (!this.#keep(leaf, linearization)) this.#engine.dispose(linearization.held);
     return { loss, gradient };
@@ -75,7 +76,8 @@ export class ThreadOperator<T> {
   async withLinearization<R>(leaf: Leaf, work: (linearization: Linearization<T>) => Promise<R>): Promise<R> {
     const kept = this.#kept.get(keyOf(leaf));
     if (kept) return work(kept);
-    const made = linearize(this.#engine, this.#point!.bound, await this.batch(leaf));
+    const batch = await this.batch(leaf);
+    const made = linearize(this.#engine, this.#point!.bound, batch, this.input.curvature);
     if (this.#keep(leaf, made)) return work(made);
     try {
       return await work(made);

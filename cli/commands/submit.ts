@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import type { Client } from '../../protocol/client.js';
 import { BadRequestError } from '../../protocol/errors.js';
-import type { RequestInput } from '../../protocol/requests.js';
+import { curvatures, type Curvature, type RequestInput } from '../../protocol/requests.js';
 import { followJob, reportText, saveResult } from '../follow-job.js';
 import { command, parseInteger, parseNumber, parseRows, withClient, type FarmOptions } from '../options.js';
 import { run } from '../terminal/fail.js';
@@ -11,6 +11,7 @@ import { readVectors } from '../vector-file.js';
 interface RequestOptions extends FarmOptions {
   model: string;
   dataset: string;
+  curvature: Curvature;
   hvp: 'exact' | 'finite-difference';
   step: number;
   leafRows?: number;
@@ -144,6 +145,14 @@ function request(program: Command, name: string, description: string, example: s
     .requiredOption('--model <name>', 'the model')
     .requiredOption('--dataset <name>', 'the training data')
     .addOption(
+      new Option(
+        '--curvature <matrix>',
+        'H: the Hessian, or the Gauss-Newton matrix, which is never indefinite',
+      )
+        .choices([...curvatures])
+        .default('hessian'),
+    )
+    .addOption(
       new Option('--hvp <mode>', 'how products with H are made')
         .choices(['exact', 'finite-difference'])
         .default('exact'),
@@ -155,10 +164,11 @@ function request(program: Command, name: string, description: string, example: s
     .option('--out <folder>', 'write the result files here');
 }
 
-function common({ model, dataset, hvp, step, leafRows }: RequestOptions) {
+function common({ model, dataset, curvature, hvp, step, leafRows }: RequestOptions) {
   return {
     model,
     dataset,
+    curvature,
     hvp: hvp === 'exact' ? { mode: hvp } : { mode: hvp, step },
     ...present({ leafRows }),
   };

@@ -1,8 +1,8 @@
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { SelfCheckError } from '../../protocol/errors.js';
+import type { SelfCheck } from '../../protocol/jobs.js';
 import type { Network, ParameterLayout } from '../../protocol/model.js';
 import type { Curvature } from '../../protocol/requests.js';
-import type { SelfCheck } from '../../protocol/tasks.js';
 import type { Device } from '../engines/operations.js';
 import { rowsOf } from './batch.js';
 import type { Batch } from './batch.js';

@@ -1,3 +1,4 @@
+import { l2Diagonal } from '../../protocol/model.js';
 import { generator, permutation } from '../../protocol/random.js';
 import { rowsOf, type Batch } from '../curvature/batch.js';
 import { finiteDifference } from '../curvature/finite-difference.js';
@@ -13,7 +14,7 @@ export async function runChain<T>(
   input: ChainInput,
 ): Promise<Sums> {
   operator.moveTo(input.point);
-  const { manifest, hvp, network } = operator.input;
+  const { manifest, hvp } = operator.input;
   const shard = { shard: input.shard, from: 0, to: manifest.shards[input.shard]!.rows };
   const minibatches = cutMinibatches(shard.to, input.batchSize, input.seeds);
   if (hvp.mode === 'finite-difference') {
@@ -29,7 +30,7 @@ export async function runChain<T>(
   }
   const { state, rhs, count, shrink, scale } = input;
   const result = await operator.withLinearization(shard, (linearization) =>
-    runLissa(engine, linearization, state, rhs, count, minibatches, { shrink, scale, l2: network.l2 }),
+    runLissa(engine, linearization, state, rhs, count, minibatches, { shrink, scale }),
   );
   return { nodes: [], values: result.state };
 }
@@ -55,12 +56,13 @@ async function runByDifferences<T>(
   step: number,
 ): Promise<Float32Array> {
   const { network } = operator.input;
+  const l2 = l2Diagonal(network);
   let current = Float32Array.from(state);
   for (const { indices, weight } of minibatches) {
     const rows = rowsOf(batch, indices);
     const curvature = await finiteDifference(engine, network, point.parameters, rows, current, count, step);
     current = current.map((s, i) => {
-      const hs = curvature[i]! / rows.rows + network.l2 * s;
+      const hs = curvature[i]! / rows.rows + l2[i]! * s;
       return (1 - weight) * s + weight * (rhs[i]! + shrink * s - hs / scale);
     });
   }
