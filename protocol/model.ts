@@ -88,10 +88,9 @@ export function parameterLayout(network: Pick<Network, 'input' | 'layers'>): Par
   return { slices, count };
 }
 
-/** What of a model is arithmetic: without its name and where its parameters are kept. */
-export function networkOf(model: Model): Network {
-  const { name: _, parameters: __, format: ___, version: ____, created: _____, ...network } = model;
-  return network;
+/** The model without its name and parameters. */
+export function networkOf({ input, layers, loss, huberDelta, l2, l2Biases }: Model): Network {
+  return { input, layers, loss, huberDelta, l2, l2Biases };
 }
 
 /** The coefficient of ‖·‖²/2 in the objective for the parameters of one slice. */

@@ -18,8 +18,8 @@ export class SelfChecks {
 
   /** @throws SelfCheckError that names the layer */
   check({ operator, network, curvature }: OpenInput, point: ThreadPoint, leaf: Leaf): Promise<SelfCheck> {
-    const { l2: _, l2Biases: __, ...ofRows } = network;
-    const key = sha256(JSON.stringify({ ...ofRows, curvature }));
+    const { input: features, layers, loss, huberDelta } = network;
+    const key = sha256(JSON.stringify({ features, layers, loss, huberDelta, curvature }));
     let check = this.#checks.get(key);
     if (!check) {
       const input: SelfCheckInput = { operator, point, leaf };

@@ -24,8 +24,11 @@ export async function fit(request: FitRequest, context: Context): Promise<Outcom
         }),
     },
   );
-  const network = networkOf(prepared.model);
-  await stores.models.put({ ...network, name: request.into }, Float32Array.from(solution.theta), true);
+  await stores.models.put(
+    { ...networkOf(prepared.model), name: request.into },
+    Float32Array.from(solution.theta),
+    true,
+  );
   return {
     status: solution.status,
     advice: solution.advice,
