@@ -81,7 +81,7 @@ async function withFarm<T>(workers: number, work: (operator: DistributedOperator
     const operator = new DistributedOperator(
       farm,
       { operator: 'bench', network, dataset, leafRows, curvature: 'hessian', hvp: { mode: 'exact' } },
-      { parameters: p, rows: manifest.rows, leaves, l2: new Float64Array(p) },
+      { parameters: p, weight: manifest.rows, leaves, l2: new Float64Array(p) },
       AbortSignal.timeout(300_000),
     );
     try {

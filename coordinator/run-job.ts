@@ -1,4 +1,5 @@
 import { cpus } from 'node:os';
+import { totalWeight } from '../protocol/dataset.js';
 import { NotFiniteError } from '../protocol/errors.js';
 import type { Job, Progress, Report } from '../protocol/jobs.js';
 import { l2Diagonal, networkOf } from '../protocol/model.js';
@@ -83,7 +84,7 @@ function openOperator(
   return new DistributedOperator(
     farm,
     { operator, network, dataset, leafRows, curvature, hvp },
-    { parameters: model.parameters.count, rows: manifest.rows, leaves, l2: l2Diagonal(network) },
+    { parameters: model.parameters.count, weight: totalWeight(manifest), leaves, l2: l2Diagonal(network) },
     signal,
   );
 }

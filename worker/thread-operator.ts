@@ -109,7 +109,7 @@ const keyOf = ({ shard, from, to }: Leaf) => `${shard}:${from}:${to}`;
 
 /** Rows [from, to) as a batch of views. */
 export function rowsOfShard(
-  { features, labels }: DecodedShard,
+  { features, labels, weights }: DecodedShard,
   width: number,
   labelsPerRow: number,
   from: number,
@@ -119,5 +119,6 @@ export function rowsOfShard(
     rows: to - from,
     features: features.subarray(from * width, to * width),
     labels: labels.subarray(from * labelsPerRow, to * labelsPerRow),
+    weights: weights?.subarray(from, to),
   };
 }

@@ -67,6 +67,10 @@ const lossOf = ({ loss, huberDelta = 1 }: Network, z: number[], { y, weight = 1 
   return { value: weight * value, gradient: gradient.map((g) => weight * g) };
 };
 
+/** ŷ of one row. */
+export const referenceOutputs = (network: Network, theta: ArrayLike<number>, x: ArrayLike<number>) =>
+  forward(network, theta, x).outputs;
+
 function forward(network: Network, theta: ArrayLike<number>, x: ArrayLike<number>) {
   const inputs: number[][] = [];
   const slopes: number[][] = [];

@@ -16,6 +16,8 @@ export interface LissaOptions {
   /** 1 − damping/scale: what is left of the state in each step, beside the curvature. */
   shrink: number;
   scale: number;
+  /** What a row counts for in the mean of a minibatch: 1, or the mean weight of the dataset's rows. */
+  rowWeight: number;
 }
 
 export interface LissaResult {
@@ -62,13 +64,13 @@ function step<T>(
   state: Block<T>,
   target: Block<T>,
   { indices, weight }: Minibatch,
-  { shrink, scale }: LissaOptions,
+  { shrink, scale, rowWeight }: LissaOptions,
 ): Block<T> {
   const rows = selectRows(device, shard, indices);
   const curvature = multiply(rows, tangentOf(shard.bound, state));
   device.dispose(rows.held);
   const { network, layout } = shard.bound;
-  const ofCurvature = -weight / (scale * indices.length);
+  const ofCurvature = -weight / (scale * indices.length * rowWeight);
   const slices = state.slices.map((slice, index) => {
     const l2 = l2OfSlice(network, layout.slices[index]!);
     const ofState = 1 - weight + weight * (shrink - l2 / scale);

@@ -3,7 +3,7 @@ import { uniformFloat32 } from 'pure-rand/distribution/uniformFloat32';
 import { outputWidth, parameterLayout } from '../../../protocol/model.js';
 import type { Activation, Loss, Network } from '../../../protocol/model.js';
 import type { Batch } from '../../../worker/curvature/batch.js';
-import type { ReferenceRow } from '../../support/reference.js';
+import { referenceOutputs, type ReferenceRow } from '../../support/reference.js';
 
 export interface Shape {
   width: number;
@@ -43,8 +43,6 @@ export function randomProblem(shape: Shape, rows: number, seed: number, size = 1
       activation: index === last ? (shape.lastActivation ?? 'linear') : shape.activation,
     })),
     loss: shape.loss,
-    // No residual of these problems is as near to δ as the references' own differences reach.
-    ...(shape.loss === 'huber' && { huberDelta: 0.8 }),
     l2: 0,
   };
   const outputs = outputWidth(network);
@@ -67,7 +65,23 @@ export function randomProblem(shape: Shape, rows: number, seed: number, size = 1
     y: labels.subarray(row * labelWidth, (row + 1) * labelWidth),
     ...(weights && { weight: weights[row]! }),
   }));
+  if (network.loss === 'huber')
+    network.huberDelta = amongResiduals(
+      referenceRows.flatMap(({ x, y }) =>
+        referenceOutputs(network, parameters, x).map((output, j) => Math.abs(output - y[j]!)),
+      ),
+    );
   return { network, parameters, batch: { rows, features, labels, weights }, referenceRows, uniform };
+}
+
+/** A δ, exactly a float32, between two of the middle residuals, as far from both as can be: differences would see the kink. */
+function amongResiduals(sizes: number[]): number {
+  const sorted = sizes.sort((a, b) => a - b);
+  const middle = sorted.slice(Math.floor(sorted.length / 4), Math.ceil((3 * sorted.length) / 4) + 1);
+  const gaps = middle
+    .slice(1)
+    .map((size, i) => ({ width: size - middle[i]!, centre: (size + middle[i]!) / 2 }));
+  return Math.fround(gaps.reduce((a, b) => (b.width > a.width ? b : a), { width: 0, centre: 1 }).centre);
 }
 
 /** Multiples of 1/256 that sum to 1, exactly in float32; the last of a row takes the rest. */
