@@ -85,14 +85,14 @@ describe('curvature on a farm', () => {
 
   it('solve: lissa averages to the same answer on weighted rows', async () => {
     const solve = { type: 'solve', ...base, rhs, damping: 1, curvature: 'gauss-newton' } as const;
-    const method = { name: 'lissa', scale: 60, batchSize: 20, depth: 400, samples: 4 } as const;
+    const method = { name: 'lissa', scale: 30, batchSize: 20, depth: 60, samples: 2 } as const;
     const { values } = await farm.ask({ ...solve, leafRows: count, method });
     const exact = solveDense(
       shifted(regularised(referenceGaussNewton(network, parameters, weightedRows)), 1),
       ones,
     );
-    // Each step sees half the rows; what is left is how far one half's matrix, over scale, is from the other's.
-    expect(relativeError(values, exact)).toBeLessThan(0.1);
+    // A step sees half the rows: what is left, some 0.003, is how much the halves differ. Unweighted means are off by 0.06.
+    expect(relativeError(values, exact)).toBeLessThan(0.02);
   });
 
   it('fit: Gauss-Newton steps go down where the Hessian is indefinite', async () => {
