@@ -21,10 +21,10 @@ import type {
   ThreadPoint,
 } from './thread-messages.js';
 
-/** A worker answers with at most this many blocks that can still be asked for again. */
-const keptBlocks = 8;
-/** Received blocks that later tasks name again: the point, and the right-hand sides of the chains under way. */
-const rememberedBlocks = 6;
+/** Of received blocks that later tasks name again: the point, and the right-hand sides of products and chains. */
+const rememberedBytes = 256 * 2 ** 20;
+/** Blocks that one task needs, remembered however large they are. */
+const blocksOfOneTask = 2;
 
 export interface Answer extends Sums {
   busySeconds: number;
@@ -41,10 +41,9 @@ export class ServedOperator {
   #selfChecks: SelfChecks;
   #input: OpenInput;
   #inboxes: Map<string, BlockInbox>;
-  #blocks = new Map<string, Promise<Float32Array>>();
+  #blocks = new Map<string, { values: Promise<Float32Array>; bytes: number }>();
   #leaves: Leaf[];
   #parameters: number;
-  #abort = new AbortController();
 
   private constructor(
     nc: NatsConnection,
@@ -63,7 +62,7 @@ export class ServedOperator {
     this.#input = { operator, network, manifest, digest: dataset.sha256, leafRows, curvature, hvp };
     this.#leaves = cutLeaves(manifest.shards, leafRows);
     this.#parameters = parameterLayout(spec.network).count;
-    this.outbox = new BlockOutbox(nc, names, `${worker}-${spec.operator}`, keptBlocks);
+    this.outbox = new BlockOutbox(nc, names, `${worker}-${spec.operator}`, { untilReceived: true });
     const owners = [spec.operator, `${spec.operator}-${worker}`];
     this.#inboxes = new Map(owners.map((owner) => [owner, new BlockInbox(nc, names, owner, worker)]));
   }
@@ -78,13 +77,18 @@ export class ServedOperator {
     selfChecks: SelfChecks,
   ): Promise<ServedOperator> {
     const operator = new ServedOperator(nc, names, worker, spec, manifest, slots, selfChecks);
-    await slots.runEverywhere('open', operator.#input);
+    try {
+      await slots.runEverywhere('open', operator.#input);
+    } catch (error) {
+      await operator.close().catch(() => {});
+      throw error;
+    }
     return operator;
   }
 
   async linearize(task: TaskOf<'linearize'>): Promise<Answer> {
     const point = await this.#point(task.point);
-    return this.#overLeaves(task.leaves, 'linearize', (leaves): LinearizeInput => ({
+    return this.#overLeaves(this.#numbers(task.leaves), 'linearize', (leaves): LinearizeInput => ({
       operator: task.operator,
       point,
       leaves,
@@ -96,8 +100,9 @@ export class ServedOperator {
       this.#point(task.point),
       this.#block(task.vectors, task.count * this.#parameters),
     ]);
-    const selfCheck = await this.#check(point, this.#leaf(task.leaves[0]!.start));
-    const sums = await this.#overLeaves(task.leaves, 'multiply', (leaves): MultiplyInput => ({
+    const all = this.#numbers(task.leaves);
+    const selfCheck = await this.#check(point, this.#leaves[all[0]!]!);
+    const sums = await this.#overLeaves(all, 'multiply', (leaves): MultiplyInput => ({
       operator: task.operator,
       point,
       leaves,
@@ -113,7 +118,7 @@ export class ServedOperator {
     const values = task.count * this.#parameters;
     const [point, state, rhs] = await Promise.all([
       this.#point(task.point),
-      this.#block(task.state, values),
+      this.#state(task.state, values),
       this.#block(task.rhs, values),
     ]);
     const { operator, shard, count, batchSize, shrink, scale, seeds } = task;
@@ -134,18 +139,22 @@ export class ServedOperator {
   }
 
   async close(): Promise<void> {
-    this.#abort.abort();
     this.outbox.close();
     for (const inbox of this.#inboxes.values()) inbox.close();
     await this.#slots.runEverywhere('close', { operator: this.spec.operator });
   }
 
+  #numbers(ranges: LeafRange[]): number[] {
+    for (const [i, { start, end }] of ranges.entries())
+      if (start < (ranges[i - 1]?.end ?? 0) || end > this.#leaves.length)
+        throw new ShapeMismatchError(
+          `leaves ${start}…${end - 1} are out of order, or past ${this.#leaves.length - 1}`,
+        );
+    return ranges.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
+  }
+
   /** Every slot takes a contiguous part of the leaves, the same part as long as the same leaves are asked for. */
-  async #overLeaves(ranges: LeafRange[], name: string, input: (leaves: number[]) => object): Promise<Answer> {
-    const leaves = ranges.flatMap(({ start, end }) =>
-      Array.from({ length: end - start }, (_, i) => start + i),
-    );
-    this.#leaf(leaves.at(-1)!);
+  async #overLeaves(leaves: number[], name: string, input: (leaves: number[]) => object): Promise<Answer> {
     const share = Math.ceil(leaves.length / this.#slots.count);
     const parts = Array.from({ length: Math.ceil(leaves.length / share) }, (_, slot) =>
       this.#slots.run<Sums>(slot, name, input(leaves.slice(slot * share, (slot + 1) * share))),
@@ -168,12 +177,6 @@ export class ServedOperator {
     return this.#selfChecks.check(this.#input, point, leaf);
   }
 
-  #leaf(index: number): Leaf {
-    const leaf = this.#leaves[index];
-    if (!leaf) throw new ShapeMismatchError(`leaf ${index} is past the last, ${this.#leaves.length - 1}`);
-    return leaf;
-  }
-
   async #anywhere(name: string, input: object): Promise<Answer> {
     const { value, busySeconds } = await this.#slots.run<Sums>(this.#slots.leastLoaded(), name, input);
     return { ...value, busySeconds };
@@ -184,26 +187,39 @@ export class ServedOperator {
   }
 
   /** The values of a block, fetched once however many tasks name it. */
-  #block(ref: BlockRef, length: number): Promise<Float32Array> {
+  async #block(ref: BlockRef, length: number): Promise<Float32Array> {
+    const inbox = this.#inbox(ref, length);
+    const key = `${ref.owner}/${ref.id}`;
+    const known = this.#blocks.get(key);
+    const block = known ?? { values: inbox.get(ref) as Promise<Float32Array>, bytes: 4 * length };
+    this.#blocks.delete(key);
+    this.#blocks.set(key, block);
+    if (known) return known.values;
+    block.values.catch(() => this.#blocks.delete(key));
+    let bytes = [...this.#blocks.values()].reduce((sum, other) => sum + other.bytes, 0);
+    for (const [oldest, other] of this.#blocks) {
+      if (bytes <= rememberedBytes || this.#blocks.size <= blocksOfOneTask) break;
+      this.#blocks.delete(oldest);
+      bytes -= other.bytes;
+    }
+    return block.values;
+  }
+
+  /** The values of a block that no other task names. */
+  async #state(ref: BlockRef, length: number): Promise<Float32Array> {
+    return this.#inbox(ref, length).get(ref) as Promise<Float32Array>;
+  }
+
+  /** Where a block of `length` float32 values comes in. */
+  #inbox(ref: BlockRef, length: number): BlockInbox {
     if (ref.dtype !== 'float32' || ref.values !== length)
       throw new ShapeMismatchError(
         `a block of ${ref.values} ${ref.dtype} values came where ${length} float32 are due`,
       );
-    const key = `${ref.owner}/${ref.id}`;
-    const known = this.#blocks.get(key);
-    if (known) {
-      this.#blocks.delete(key);
-      this.#blocks.set(key, known);
-      return known;
-    }
     const inbox = this.#inboxes.get(ref.owner);
     if (!inbox)
       throw new ShapeMismatchError(`operator ${this.spec.operator} has no block owner ${ref.owner}`);
-    const values = inbox.get(ref, this.#abort.signal) as Promise<Float32Array>;
-    this.#blocks.set(key, values);
-    values.catch(() => this.#blocks.delete(key));
-    if (this.#blocks.size > rememberedBlocks) this.#blocks.delete(this.#blocks.keys().next().value!);
-    return values;
+    return inbox;
   }
 }
 

@@ -13,7 +13,14 @@ import { nameSchema } from '../../protocol/names.js';
 import { parseJson, parseValue } from '../../protocol/parse.js';
 import { importTfjs } from '../../worker/models/import-tfjs.js';
 import { glorotUniformParameters, zeroParameters } from '../../worker/models/initialise.js';
-import { command, parseInteger, parseNumber, withClient, type FarmOptions } from '../options.js';
+import {
+  command,
+  parseInteger,
+  parseNotNegative,
+  parsePositive,
+  withClient,
+  type FarmOptions,
+} from '../options.js';
 import { run } from '../terminal/fail.js';
 import { formatNumber } from '../terminal/format.js';
 import { print, table } from '../terminal/output.js';
@@ -42,8 +49,8 @@ const lossOption = () => new Option('--loss <name>', 'the loss of a row').choice
 /** The options of the objective but for the loss itself. */
 const addObjectiveOptions = (command: Command) =>
   command
-    .option('--huber-delta <number>', 'δ of the loss huber (1)', parseNumber)
-    .option('--l2 <number>', 'regularisation: the objective gains (l2/2)·‖θ‖²', parseNumber, 0)
+    .option('--huber-delta <number>', 'δ of the loss huber (1)', parsePositive)
+    .option('--l2 <number>', 'regularisation: the objective gains (l2/2)·‖θ‖²', parseNotNegative, 0)
     .option('--no-l2-biases', 'l2 leaves out biases and all other parameters of one axis');
 
 /** The objective as a model describes it; what is as usual is not said. */
@@ -68,10 +75,20 @@ export function addModelCommands(program: Command): void {
     .option('--layers <widths>', 'widths of input and dense layers, 784-256-10')
     .option('--activation <name>', 'activation of the hidden layers', 'tanh')
     .option('--no-bias', 'layers without bias')
-    .option('--description <file>', 'a JSON file {input, layers, loss, l2} instead of --layers')
+    .addOption(
+      new Option(
+        '--description <file>',
+        'a JSON file {input, layers, loss, l2} instead of these options',
+      ).conflicts(['layers', 'activation', 'bias', 'loss', 'huberDelta', 'l2', 'l2Biases']),
+    )
     .addOption(lossOption())
     .addOption(new Option('--init <how>', 'initial parameters').choices(['zeros', 'glorot']).default('zeros'))
-    .option('--parameters <file>', 'parameters from an Arrow or .npy file, in the order of `ihvp model show`')
+    .addOption(
+      new Option(
+        '--parameters <file>',
+        'parameters from an Arrow or .npy file, in the order of `ihvp model show`',
+      ).conflicts(['init', 'seed']),
+    )
     .option('--seed <n>', 'seed of --init glorot', parseInteger, 0)
     .option('--replace', 'replace a model of the same name')
     .action(
@@ -145,9 +162,10 @@ async function describe(options: CreateOptions): Promise<Network> {
   }
   const widths = layers?.split('-').map(Number) ?? [];
   if (widths.length < 2 || !widths.every((width) => Number.isInteger(width) && width > 0))
-    throw new BadRequestError('the layers are missing', {
-      hint: 'say --layers 784-256-10, or --description FILE',
-    });
+    throw new BadRequestError(
+      layers === undefined ? 'the layers are missing' : `"${layers}" is not the widths of input and layers`,
+      { hint: 'say --layers 784-256-10, or --description FILE' },
+    );
   const [width, ...units] = widths;
   const dense = units.map((count, i) => ({
     type: 'dense',
