@@ -5,6 +5,7 @@ import { selfCheck } from '../../../worker/curvature/self-check.js';
 import { openEngine } from '../../../worker/engines/select.js';
 import type { Device } from '../../../worker/engines/operations.js';
 import { randomProblem } from './problem.js';
+import { engines } from '../../support/engines.js';
 
 /** The same device, with one operation that answers wrongly. */
 function broken<T>(device: Device<T>, change: Partial<Device<T>>): Device<T> {
@@ -17,14 +18,14 @@ function broken<T>(device: Device<T>, change: Partial<Device<T>>): Device<T> {
 }
 
 describe('selfCheck', () => {
-  it.each(['wasm', 'cpu'])(
+  it.each(engines)(
     'passes every activation and loss on %s, large and small, and leaves no tensor behind',
     async (name) => {
       const { engine } = await openEngine(name);
       const before = engine.memory();
       for (const loss of losses)
         for (const activation of activations)
-          for (const [seed, size] of (name === 'wasm' ? [0.1, 1, 3] : [1]).entries()) {
+          for (const [seed, size] of (name === 'cpu' ? [1] : [0.1, 1, 3]).entries()) {
             const shape = { width: 6, units: [8, 5, 3], activation, loss, useBias: seed !== 1 };
             const { network, parameters, batch } = randomProblem(shape, 40, seed, size);
             const figures = await selfCheck(engine, network, parameters, batch);

@@ -1,22 +1,28 @@
 import { describe, expect, it } from '@jest/globals';
 import { UnsupportedError } from '../../../protocol/errors.js';
 import { openEngine } from '../../../worker/engines/select.js';
+import { describeEngines, engines } from '../../support/engines.js';
 
 describe('openEngine', () => {
-  it('auto: takes wasm here and says why', async () => {
+  it('auto: takes the fastest that is here, and says why', async () => {
     const { engine, reason } = await openEngine('auto');
-    expect(engine.name).toBe('wasm');
+    expect(engine.name).toBe(engines[0]);
     expect(engine.version).toMatch(/^TensorFlow\.js 4\./);
-    expect(reason).toMatch(/^wasm: /);
+    expect(reason).toMatch(
+      engine.name === 'tensorflow'
+        ? /^tensorflow: the fastest engine that starts here$/
+        : /^wasm: .*; libtensorflow has not been built here$/,
+    );
   });
 
   it('throws UnsupportedError for an unknown engine', async () => {
     await expect(openEngine('abacus')).rejects.toThrow(UnsupportedError);
   });
 
-  it('two engines of one thread do not disturb each other', async () => {
-    const [{ engine: wasm }, { engine: cpu }] = [await openEngine('wasm'), await openEngine('cpu')];
-    for (const engine of [wasm, cpu, wasm]) {
+  it('several engines of one thread do not disturb each other', async () => {
+    const opened = [];
+    for (const name of engines) opened.push((await openEngine(name)).engine);
+    for (const engine of [...opened, ...opened]) {
       const a = engine.upload(Float32Array.of(1, 2, 3, 4), [2, 2]);
       const b = engine.matmul(a, a);
       expect(Array.from(await engine.download(b))).toEqual([7, 10, 15, 22]);
@@ -25,7 +31,7 @@ describe('openEngine', () => {
   });
 });
 
-describe.each(['wasm', 'cpu'])('%s', (name) => {
+describeEngines('%s', (name) => {
   it('matmul: a right operand seen through two shapes is read rightly both times', async () => {
     const { engine } = await openEngine(name);
     const before = engine.memory();
