@@ -1,4 +1,5 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Command } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { connect, type Client } from '../protocol/client.js';
 
 /** Options of every command that talks to a farm. */

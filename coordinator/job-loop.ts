@@ -128,7 +128,7 @@ export class JobLoop {
       await finish({
         state,
         message: (error as Error).message,
-        error: toWire(error) as NonNullable<Job['error']>,
+        error: toWire(error),
       });
     } finally {
       cancelled.unsubscribe();

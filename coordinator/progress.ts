@@ -39,14 +39,17 @@ export class ProgressReporter {
   }
 
   update(progress: StageProgress, workers: number, now: number): void {
-    const { target, ...shown } = progress;
+    const { iteration, iterations, residual, products } = progress;
     const elapsed = (now - this.#stageStarted) / 1000;
     const rate = elapsed > 0 && progress.products > 0 ? progress.products / elapsed : undefined;
     const fraction = this.#fraction(progress);
     this.#pending = {
       job: this.#job,
       stage: this.#stage,
-      ...shown,
+      iteration,
+      products,
+      ...(iterations !== undefined && { iterations }),
+      ...(residual !== undefined && { residual }),
       ...(rate !== undefined && { productsPerSecond: rate }),
       ...(fraction !== undefined && { fraction }),
       ...(fraction && { etaSeconds: (elapsed * (1 - fraction)) / fraction }),

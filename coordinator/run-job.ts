@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
 import { NotFiniteError } from '../protocol/errors.js';
 import type { Job, Progress, Report } from '../protocol/jobs.js';
+import { networkOf } from '../protocol/model.js';
 import type { Request } from '../protocol/requests.js';
 import { version } from '../protocol/version.js';
 import { DistributedOperator } from './distributed-operator.js';
@@ -77,11 +78,10 @@ function openOperator(
   operator: string,
 ): DistributedOperator {
   const { model, manifest, dataset, leafRows, leaves } = prepared;
-  const { input, layers, loss, l2 } = model;
   return new DistributedOperator(
     farm,
-    { operator, network: { input, layers, loss, l2 }, dataset, leafRows, hvp: job.request.hvp },
-    { parameters: model.parameters.count, rows: manifest.rows, leaves, l2 },
+    { operator, network: networkOf(model), dataset, leafRows, hvp: job.request.hvp },
+    { parameters: model.parameters.count, rows: manifest.rows, leaves, l2: model.l2 },
     signal,
   );
 }

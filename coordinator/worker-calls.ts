@@ -79,7 +79,7 @@ export class WorkerCalls {
     try {
       const reply = parseJson(taskReplySchema, message.data, `the reply of worker ${call.worker}`);
       if (reply.ok) call.resolve(reply);
-      else call.reject(fromWire(reply.error as Parameters<typeof fromWire>[0]));
+      else call.reject(fromWire(reply.error));
     } catch (error) {
       call.reject(error as Error);
     }

@@ -5,6 +5,7 @@ import { BadFileError, IhvpError } from '../protocol/errors.js';
 import { ArrowTable } from './arrow-table.js';
 import { type LabelKind, type LabelPlan, LabelSurvey } from './labels.js';
 import { labelArray, labelWidth, type RowBatch, type RowSource } from './rows.js';
+import { unreadable } from './unreadable.js';
 
 export interface ArrowOptions {
   /** Name of the label column: numbers, words, booleans, or FixedSizeList<float> for labels of several numbers. */
@@ -68,7 +69,9 @@ async function* arrowTables(path: string, label: string): AsyncGenerator<ArrowTa
 }
 
 async function* recordBatches(path: string): AsyncGenerator<RecordBatch<TypeMap>> {
-  const file = await open(path);
+  const file = await open(path).catch((error: unknown) => {
+    throw unreadable(path, error);
+  });
   try {
     await checkWhole(path, file);
     const reader = await RecordBatchReader.from<TypeMap>(file);

@@ -7,7 +7,7 @@ export interface CsvOptions {
   /** Label column: its name in the header, or its index from 0. */
   label: string;
   labelKind?: LabelKind;
-  /** Whether the first line names the columns. `auto`: it does if it has the label's name or a feature cell that is no number. */
+  /** Whether the first line names the columns. `auto`: if it has the label's name or, for an index, a feature that is no number. */
   header?: boolean | 'auto';
   delimiter?: string;
 }
@@ -95,9 +95,11 @@ export async function readCsv(path: string, options: CsvOptions): Promise<RowSou
 
 function columnsOf(path: string, cells: string[], { label, header = 'auto' }: CsvOptions): Columns {
   const named = cells.map((cell) => cell.trim());
-  let index = header === false ? -1 : named.indexOf(label);
-  const isNamed = index >= 0;
-  if (!isNamed && /^\d+$/.test(label)) index = Number(label);
+  const asIndex = /^\d+$/.test(label) ? Number(label) : -1;
+  const isWord = (cell: string, column: number) =>
+    column !== asIndex && !isNumber(cell) && !isNotFinite(cell);
+  const hasHeader = header === 'auto' ? (asIndex < 0 ? named.includes(label) : named.some(isWord)) : header;
+  const index = hasHeader && named.includes(label) ? named.indexOf(label) : asIndex;
   if (index < 0 || index >= cells.length)
     throw new BadFileError(`${path} has no column "${label}"`, {
       hint: `its ${cells.length} columns begin with ${named.slice(0, 8).join(', ')}; choose one with --label, by name or by index from 0`,
@@ -106,10 +108,6 @@ function columnsOf(path: string, cells: string[], { label, header = 'auto' }: Cs
     throw new BadFileError(`${path} has one column and no features`, {
       hint: 'say what separates the cells with --delimiter',
     });
-  const hasHeader =
-    header === 'auto'
-      ? isNamed || named.some((cell, column) => column !== index && !isNumber(cell) && !isNotFinite(cell))
-      : header;
   return { names: hasHeader ? named : named.map((_, column) => `${column}`), hasHeader, label: index };
 }
 

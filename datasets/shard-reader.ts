@@ -1,8 +1,8 @@
-import { type Data, DataType, RecordBatchReader, Type, type TypeMap } from 'apache-arrow';
+import { type Data, DataType, Type } from 'apache-arrow';
+import { readArrowFile } from '../protocol/arrow-file.js';
 import type { Labels, Manifest, Shard } from '../protocol/dataset.js';
 import { sha256 } from '../protocol/digest.js';
 import { CorruptShardError, IhvpError, LabelOutOfRangeError, NotFiniteError } from '../protocol/errors.js';
-import { checkEnvelope } from './arrow-envelope.js';
 import { firstNotFinite, type LabelArray, labelWidth } from './rows.js';
 
 export interface DecodedShard {
@@ -48,11 +48,8 @@ export function decodeShard(bytes: Uint8Array, manifest: Manifest, shardIndex: n
 class Misfit extends Error {}
 
 function decode(bytes: Uint8Array, rows: number, manifest: Manifest): DecodedShard {
-  checkEnvelope(bytes);
-  const reader = RecordBatchReader.from<TypeMap>(bytes).open();
-  if (reader.isAsync() || !reader.isFile() || reader.numRecordBatches !== 1)
-    throw new Misfit('it is no Arrow IPC file of one record batch');
-  const batch = reader.readRecordBatch(0);
+  const [batch, ...more] = readArrowFile(bytes);
+  if (more.length > 0) throw new Misfit('it has several record batches');
   if (batch?.numRows !== rows)
     throw new Misfit(`it has ${batch?.numRows ?? 0} rows, the manifest says ${rows}`);
   const column = (name: string): Data => {

@@ -1,7 +1,7 @@
 import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import type { Labels } from '../protocol/dataset.js';
 import { openBuckets } from './bucket-file.js';
-import { generator, permutation, type RandomGenerator } from './random.js';
+import { generator, permutation, type RandomGenerator } from '../protocol/random.js';
 import { labelArray, labelWidth, type LabelArray, rowsPerBatch, type RowSource } from './rows.js';
 
 /** Rows in random order, each with the source row it came from. */

@@ -1,5 +1,5 @@
 import type { Labels } from '../protocol/dataset.js';
-import { generator, normal, type RandomGenerator, uniform } from './random.js';
+import { generator, normal, type RandomGenerator, uniform } from '../protocol/random.js';
 import { type LabelArray, labelWidth, type RowBatch, type RowSource } from './rows.js';
 
 /** Rows in memory, for tests and benches. */

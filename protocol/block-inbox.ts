@@ -88,7 +88,7 @@ export class BlockInbox {
       return;
     }
     let frames = this.#unclaimed.get(frame.block);
-    if (!frames) this.#unclaimed.set(frame.block, (frames = new Map()));
+    if (!frames) this.#unclaimed.set(frame.block, (frames = new Map<number, Frame>()));
     if (!frames.has(frame.index)) this.#unclaimedBytes += frame.payload.byteLength;
     frames.set(frame.index, frame);
     this.#giveCredit(frame, frames.size);

@@ -201,7 +201,7 @@ export class Client {
       );
     }
     const reply = parseJson(replySchema, data, 'the reply');
-    if (!reply.ok) throw fromWire(reply.error as WireError);
+    if (!reply.ok) throw fromWire(reply.error);
     return parseValue(endpoints[name].reply, reply, 'the reply') as z.infer<
       (typeof endpoints)[Name]['reply']
     >;

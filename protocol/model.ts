@@ -76,6 +76,11 @@ export function parameterLayout(network: Pick<Network, 'input' | 'layers'>): Par
   return { slices, count };
 }
 
+/** The model without its name and parameters. */
+export function networkOf({ input, layers, loss, l2 }: Model): Network {
+  return { input, layers, loss, l2 };
+}
+
 /** Width of the network's output ŷ. */
 export function outputWidth(network: Pick<Network, 'layers'>): number {
   return network.layers.at(-1)!.units;

@@ -77,7 +77,7 @@ export class TaskService {
       if (this.#draining) throw new UnknownOperatorError(`worker ${this.#worker} is leaving`);
       reply = await this.#run(parseJson(taskSchema, message.data, 'task'));
     } catch (error) {
-      reply = { ok: false, error: toWire(error) as Extract<TaskReply, { ok: false }>['error'] };
+      reply = { ok: false, error: toWire(error) };
     }
     message.respond(JSON.stringify(reply));
   }

@@ -60,10 +60,9 @@ async function solveBlock(
     return { solution, report: { damping }, warnings: [] };
   }
   const smallestShard = Math.min(...prepared.manifest.shards.map(({ rows }) => rows));
-  const { name: _, ...settings } = method;
   const solution = await lissa(operator, new FarmChainRunner(context, block), block, {
     ...options(),
-    ...settings,
+    ...method,
     damping,
   });
   const { standardErrors, effectiveDamping } = solution;
@@ -71,9 +70,9 @@ async function solveBlock(
     solution,
     report: { damping: effectiveDamping, ...(standardErrors && { standardErrors }) },
     warnings:
-      settings.batchSize > smallestShard
+      method.batchSize > smallestShard
         ? [
-            `a minibatch lies within one shard: batch size ${settings.batchSize} was cut to the shards' ${smallestShard} rows`,
+            `a minibatch lies within one shard: batch size ${method.batchSize} was cut to the shards' ${smallestShard} rows`,
           ]
         : [],
   };
