@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { activations, losses } from '../../../protocol/model.js';
 import type { Network } from '../../../protocol/model.js';

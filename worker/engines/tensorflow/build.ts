@@ -70,7 +70,12 @@ async function build(recipe: Recipe): Promise<void> {
     });
   const compiler = process.env['CXX'] ?? 'g++';
   await run('.', compiler, ['--version'], 'install a C++ compiler (Debian: apt-get install g++) or set CXX');
-  await run('.', 'python3', ['-m', 'pip', '--version'], 'install pip (Debian: apt-get install python3-pip)');
+  await run(
+    '.',
+    'python3',
+    ['-m', 'pip', '--version'],
+    'install Python with pip (Debian: apt-get install python3-pip)',
+  );
 
   // A half-made build never bears the name that is loaded.
   const folder = tensorflowFolder.replace(/\/$/, '.partial');
