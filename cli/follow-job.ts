@@ -11,6 +11,7 @@ export async function followJob(client: Client, id: string, json: boolean): Prom
   let stage = '';
   const onProgress = (progress: Progress) => {
     if (progress.stage !== stage) {
+      bar?.update(100);
       bar?.stop();
       stage = progress.stage;
       bar = startProgress({ label: stage, total: 100, json });
@@ -18,13 +19,15 @@ export async function followJob(client: Client, id: string, json: boolean): Prom
     bar?.update(Math.floor(100 * (progress.fraction ?? 0)), progressNote(progress));
   };
   try {
-    return await client.wait(id, {
+    const result = await client.wait(id, {
       onProgress,
       onState: (job) => {
         if (!json && (job.state === 'queued' || job.state === 'waiting'))
           process.stderr.write(`job ${id}: ${job.message}\n`);
       },
     });
+    bar?.update(100);
+    return result;
   } finally {
     bar?.stop();
   }

@@ -45,6 +45,8 @@ export const jobSchema = z.object({
   submitted: z.iso.datetime(),
   started: z.iso.datetime().optional(),
   finished: z.iso.datetime().optional(),
+  /** Somebody wants it to end: whoever runs it, or takes it next, sees to that. */
+  cancelRequested: z.boolean().optional(),
   error: errorSchema.optional(),
 });
 
@@ -79,7 +81,10 @@ export const reportSchema = z.object({
   damping: z.number().optional(),
   columns: z.array(columnSchema).optional(),
   iterations: z.int().min(0).optional(),
-  /** Worst column of each iteration (cg), relative change of each pass (lissa) or gradient norm (fit). */
+  /**
+   * Worst column of each iteration (cg), relative change of each pass (lissa) or gradient norm (fit); of more than
+   * 10,000 a report keeps every second, third, … and the last.
+   */
   residualHistory: z.array(z.number()).optional(),
   /** Standard error over samples, ‖se‖/‖s‖ of each column (lissa with two samples or more). */
   standardErrors: z.array(z.number()).optional(),

@@ -6,7 +6,7 @@ import { hvpSchema } from './requests.js';
 
 /** A block of vectors that was sent as frames on `blocks.<owner>.sent`; missing frames are asked for from the owner. */
 export const blockRefSchema = z.strictObject({
-  owner: z.string().regex(/^[A-Za-z0-9_-]{1,129}$/),
+  owner: z.string().regex(/^[A-Za-z0-9_-]{1,193}$/),
   /** Unique among the owner's blocks. */
   id: z.int().min(0),
   dtype: z.enum(['float32', 'float64']),
@@ -18,8 +18,8 @@ const leafRange = z
   .strictObject({ start: z.int().min(0), end: z.int().min(1) })
   .refine(({ start, end }) => start < end, 'an empty leaf range');
 
-/** A job's id and the number of the attempt. */
-const operator = z.string().regex(/^[A-Za-z0-9_-]{1,80}$/);
+/** Unique to one run of a job: a worker may still hold what an earlier run of it sent. */
+const operator = z.string().regex(/^[A-Za-z0-9_-]{1,128}$/);
 
 /** The point θ that the Hessian is taken at; `id` counts the points of one operator. */
 export const pointSchema = z.strictObject({ id: z.int().min(0), parameters: blockRefSchema });
@@ -123,12 +123,6 @@ export const coordinatorHeartbeatSchema = z.object({
   job: z.string().nullable(),
   operators: z.array(z.string()),
   workers: z.array(z.string()),
-});
-
-/** Asks the owner of a block to publish some of its frames again. */
-export const resendSchema = z.strictObject({
-  id: z.int().min(0),
-  frames: z.array(z.int().min(0)).min(1).max(65_536),
 });
 
 export type BlockRef = z.infer<typeof blockRefSchema>;

@@ -5,7 +5,7 @@ import type { Manifest } from '../protocol/dataset.js';
 import { ShapeMismatchError } from '../protocol/errors.js';
 import { parameterLayout } from '../protocol/model.js';
 import { TreeSum, type LeafRange } from '../protocol/reduction.js';
-import { cutLeaves } from '../protocol/leaves.js';
+import { countLeaves } from '../protocol/leaves.js';
 import type { Names } from '../protocol/subjects.js';
 import type { BlockRef, OperatorSpec, Point, TaskOf } from '../protocol/tasks.js';
 import type { Slots } from './slots.js';
@@ -19,10 +19,10 @@ import type {
   ThreadPoint,
 } from './thread-messages.js';
 
-/** A worker answers with at most this many blocks that can still be asked for again. */
-const keptBlocks = 8;
-/** Received blocks that later tasks name again: the point, and the right-hand sides of the chains under way. */
-const rememberedBlocks = 6;
+/** Of received blocks that later tasks name again: the point, and the right-hand sides of products and chains. */
+const rememberedBytes = 256 * 2 ** 20;
+/** Blocks that one task needs, remembered however large they are. */
+const blocksOfOneTask = 2;
 
 export interface Answer extends Sums {
   busySeconds: number;
@@ -35,10 +35,9 @@ export class ServedOperator {
   readonly outbox: BlockOutbox;
   #slots: Slots;
   #inboxes: Map<string, BlockInbox>;
-  #blocks = new Map<string, Promise<Float32Array>>();
+  #blocks = new Map<string, { values: Promise<Float32Array>; bytes: number }>();
   #leafCount: number;
   #parameters: number;
-  #abort = new AbortController();
 
   private constructor(
     nc: NatsConnection,
@@ -51,9 +50,9 @@ export class ServedOperator {
     this.spec = spec;
     this.manifest = manifest;
     this.#slots = slots;
-    this.#leafCount = cutLeaves(manifest.shards, spec.leafRows).length;
+    this.#leafCount = countLeaves(manifest.shards, spec.leafRows);
     this.#parameters = parameterLayout(spec.network).count;
-    this.outbox = new BlockOutbox(nc, names, `${worker}-${spec.operator}`, keptBlocks);
+    this.outbox = new BlockOutbox(nc, names, `${worker}-${spec.operator}`, { untilReceived: true });
     const owners = [spec.operator, `${spec.operator}-${worker}`];
     this.#inboxes = new Map(owners.map((owner) => [owner, new BlockInbox(nc, names, owner, worker)]));
   }
@@ -75,7 +74,12 @@ export class ServedOperator {
       leafRows: spec.leafRows,
       hvp: spec.hvp,
     };
-    await slots.runEverywhere('open', input);
+    try {
+      await slots.runEverywhere('open', input);
+    } catch (error) {
+      await operator.close().catch(() => {});
+      throw error;
+    }
     return operator;
   }
 
@@ -108,7 +112,7 @@ export class ServedOperator {
     const values = task.count * this.#parameters;
     const [point, state, rhs] = await Promise.all([
       this.#point(task.point),
-      this.#block(task.state, values),
+      this.#state(task.state, values),
       this.#block(task.rhs, values),
     ]);
     const { operator, shard, count, batchSize, shrink, scale, seeds } = task;
@@ -124,7 +128,6 @@ export class ServedOperator {
   }
 
   async close(): Promise<void> {
-    this.#abort.abort();
     this.outbox.close();
     for (const inbox of this.#inboxes.values()) inbox.close();
     await this.#slots.runEverywhere('close', { operator: this.spec.operator });
@@ -132,11 +135,14 @@ export class ServedOperator {
 
   /** Every slot takes a contiguous part of the leaves, the same part as long as the same leaves are asked for. */
   async #overLeaves(ranges: LeafRange[], name: string, input: (leaves: number[]) => object): Promise<Answer> {
+    for (const [i, { start, end }] of ranges.entries())
+      if (start < (ranges[i - 1]?.end ?? 0) || end > this.#leafCount)
+        throw new ShapeMismatchError(
+          `leaves ${start}…${end - 1} are out of order, or past ${this.#leafCount - 1}`,
+        );
     const leaves = ranges.flatMap(({ start, end }) =>
       Array.from({ length: end - start }, (_, i) => start + i),
     );
-    if (leaves.at(-1)! >= this.#leafCount)
-      throw new ShapeMismatchError(`leaf ${leaves.at(-1)} is past the last, ${this.#leafCount - 1}`);
     const share = Math.ceil(leaves.length / this.#slots.count);
     const parts = Array.from({ length: Math.ceil(leaves.length / share) }, (_, slot) =>
       this.#slots.run<Sums>(slot, name, input(leaves.slice(slot * share, (slot + 1) * share))),
@@ -163,26 +169,39 @@ export class ServedOperator {
   }
 
   /** The values of a block, fetched once however many tasks name it. */
-  #block(ref: BlockRef, length: number): Promise<Float32Array> {
+  async #block(ref: BlockRef, length: number): Promise<Float32Array> {
+    const inbox = this.#inbox(ref, length);
+    const key = `${ref.owner}/${ref.id}`;
+    const known = this.#blocks.get(key);
+    const block = known ?? { values: inbox.get(ref) as Promise<Float32Array>, bytes: 4 * length };
+    this.#blocks.delete(key);
+    this.#blocks.set(key, block);
+    if (known) return known.values;
+    block.values.catch(() => this.#blocks.delete(key));
+    let bytes = [...this.#blocks.values()].reduce((sum, other) => sum + other.bytes, 0);
+    for (const [oldest, other] of this.#blocks) {
+      if (bytes <= rememberedBytes || this.#blocks.size <= blocksOfOneTask) break;
+      this.#blocks.delete(oldest);
+      bytes -= other.bytes;
+    }
+    return block.values;
+  }
+
+  /** The values of a block that no other task names. */
+  async #state(ref: BlockRef, length: number): Promise<Float32Array> {
+    return this.#inbox(ref, length).get(ref) as Promise<Float32Array>;
+  }
+
+  /** Where a block of `length` float32 values comes in. */
+  #inbox(ref: BlockRef, length: number): BlockInbox {
     if (ref.dtype !== 'float32' || ref.values !== length)
       throw new ShapeMismatchError(
         `a block of ${ref.values} ${ref.dtype} values came where ${length} float32 are due`,
       );
-    const key = `${ref.owner}/${ref.id}`;
-    const known = this.#blocks.get(key);
-    if (known) {
-      this.#blocks.delete(key);
-      this.#blocks.set(key, known);
-      return known;
-    }
     const inbox = this.#inboxes.get(ref.owner);
     if (!inbox)
       throw new ShapeMismatchError(`operator ${this.spec.operator} has no block owner ${ref.owner}`);
-    const values = inbox.get(ref, this.#abort.signal) as Promise<Float32Array>;
-    this.#blocks.set(key, values);
-    values.catch(() => this.#blocks.delete(key));
-    if (this.#blocks.size > rememberedBlocks) this.#blocks.delete(this.#blocks.keys().next().value!);
-    return values;
+    return inbox;
   }
 }
 

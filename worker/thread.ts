@@ -1,4 +1,4 @@
-import { toWire, UnknownOperatorError } from '../protocol/errors.js';
+import { toWire, UnknownOperatorError, WorkerLostError } from '../protocol/errors.js';
 import type { Engine } from './engines/engine.js';
 import { openEngine, type EngineTensor } from './engines/select.js';
 import { ShardClient } from './shard-client.js';
@@ -43,7 +43,7 @@ export function start({ engine: choice, budget, shards }: StartInput): Promise<O
 
 export function open(input: OpenInput): Promise<Outcome<void>> {
   return outcome(() => {
-    const { engine, shards, budget } = thread!;
+    const { engine, shards, budget } = started();
     operators.get(input.operator)?.close();
     operators.set(input.operator, new ThreadOperator(input, engine, shards, budget));
   });
@@ -61,15 +61,23 @@ export function linearize(input: LinearizeInput): Promise<Outcome<Sums>> {
 }
 
 export function multiply(input: MultiplyInput): Promise<Outcome<Sums>> {
-  return outcome(() => multiplyLeaves(thread!.engine, find(input.operator), input));
+  return outcome(() => multiplyLeaves(started().engine, find(input.operator), input));
 }
 
 export function chain(input: ChainInput): Promise<Outcome<Sums>> {
-  return outcome(() => runChain(thread!.engine, find(input.operator), input));
+  return outcome(() => runChain(started().engine, find(input.operator), input));
 }
 
 export function rowGradients(input: RowGradientsInput): Promise<Outcome<Sums>> {
-  return outcome(() => gradientsOfRows(thread!.engine, thread!.shards, find(input.operator), input));
+  return outcome(() => {
+    const { engine, shards } = started();
+    return gradientsOfRows(engine, shards, find(input.operator), input);
+  });
+}
+
+function started(): Thread {
+  if (!thread) throw new WorkerLostError('this thread took the place of one that died');
+  return thread;
 }
 
 function find(id: string): ThreadOperator<EngineTensor> {

@@ -1,3 +1,4 @@
+import { access, constants } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Option, type Command } from 'commander';
@@ -11,11 +12,11 @@ import type { RowSource } from '../../datasets/rows.js';
 import { openStore } from '../../datasets/stores/open-store.js';
 import type { Client } from '../../protocol/client.js';
 import type { Manifest } from '../../protocol/dataset.js';
-import { BadRequestError } from '../../protocol/errors.js';
+import { BadFileError, BadRequestError } from '../../protocol/errors.js';
 import { nameSchema } from '../../protocol/names.js';
 import { Objects } from '../../protocol/objects.js';
 import { parseValue } from '../../protocol/parse.js';
-import { command, parseInteger, withClient, type FarmOptions } from '../options.js';
+import { command, parseCount, parseInteger, withClient, type FarmOptions } from '../options.js';
 import { run } from '../terminal/fail.js';
 import { formatBytes, formatNumber } from '../terminal/format.js';
 import { print, table } from '../terminal/output.js';
@@ -48,7 +49,7 @@ export function addDatasetCommands(program: Command): void {
         .default('auto'),
     )
     .option('--seed <n>', 'seed of the shuffle', parseInteger, 0)
-    .option('--shard-rows <n>', 'rows of a shard (default: about 12.8 MB of them)', parseInteger)
+    .option('--shard-rows <n>', 'rows of a shard (default: about 12.8 MB of them)', parseCount)
     .option('--store <where>', 'nats, or a folder that all workers can read', 'nats')
     .option('--replace', 'replace a dataset of the same name')
     .action(
@@ -118,7 +119,8 @@ export async function importOne(
       shuffleSeed: options.seed,
       shardRows: options.shardRows,
       replace: options.replace,
-      onProgress: ({ rows, shards: written }) => progress.update(rows, `${written} shards`),
+      onProgress: ({ rows, shards: written }) =>
+        progress.update(rows, `${written} ${written === 1 ? 'shard' : 'shards'}`),
     });
   } finally {
     progress.stop();
@@ -145,6 +147,12 @@ async function openSources(
     });
   if (label === undefined)
     throw new BadRequestError('which column is the label?', { hint: 'say --label COLUMN' });
+  await access(source, constants.R_OK).catch((cause: unknown) => {
+    throw new BadFileError(`${source} cannot be read: ${(cause as Error).message}`, {
+      hint: 'check the path, from the folder you are in',
+      cause,
+    });
+  });
   if (kind === 'csv') return [{ name, rows: await readCsv(source, { label, labelKind }) }];
   if (kind === 'tsv') return [{ name, rows: await readCsv(source, { label, labelKind, delimiter: '\t' }) }];
   return [{ name, rows: await readArrow(source, { label, labelKind }) }];
@@ -176,7 +184,7 @@ const labelText = ({ labels }: Manifest) =>
 function sentence(manifest: Manifest): string {
   const { name, rows, features, shards, bytes, location } = summary(manifest);
   const where = location === 'nats:' ? 'the object store' : location;
-  return `${name}: ${formatNumber(rows)} rows × ${features} features, ${labelText(manifest)}, ${shards} shards (${formatBytes(bytes)}) in ${where}`;
+  return `${name}: ${formatNumber(rows)} rows × ${features} features, ${labelText(manifest)}, ${formatNumber(shards)} ${shards === 1 ? 'shard' : 'shards'} (${formatBytes(bytes)}) in ${where}`;
 }
 
 function listing(manifests: Manifest[]): string {

@@ -13,7 +13,7 @@ import { nameSchema } from '../../protocol/names.js';
 import { parseJson, parseValue } from '../../protocol/parse.js';
 import { importTfjs } from '../../worker/models/import-tfjs.js';
 import { glorotUniformParameters, zeroParameters } from '../../worker/models/initialise.js';
-import { command, parseInteger, parseNumber, withClient, type FarmOptions } from '../options.js';
+import { command, parseInteger, parseNotNegative, withClient, type FarmOptions } from '../options.js';
 import { run } from '../terminal/fail.js';
 import { formatNumber } from '../terminal/format.js';
 import { print, table } from '../terminal/output.js';
@@ -50,11 +50,21 @@ export function addModelCommands(program: Command): void {
     .option('--layers <widths>', 'widths of input and dense layers, 784-256-10')
     .option('--activation <name>', 'activation of the hidden layers', 'tanh')
     .option('--no-bias', 'layers without bias')
-    .option('--description <file>', 'a JSON file {input, layers, loss, l2} instead of --layers')
+    .addOption(
+      new Option(
+        '--description <file>',
+        'a JSON file {input, layers, loss, l2} instead of these options',
+      ).conflicts(['layers', 'activation', 'bias', 'loss', 'l2']),
+    )
     .addOption(lossOption())
-    .option('--l2 <number>', l2Help, parseNumber, 0)
+    .option('--l2 <number>', l2Help, parseNotNegative, 0)
     .addOption(new Option('--init <how>', 'initial parameters').choices(['zeros', 'glorot']).default('zeros'))
-    .option('--parameters <file>', 'parameters from an Arrow or .npy file, in the order of `ihvp model show`')
+    .addOption(
+      new Option(
+        '--parameters <file>',
+        'parameters from an Arrow or .npy file, in the order of `ihvp model show`',
+      ).conflicts(['init', 'seed']),
+    )
     .option('--seed <n>', 'seed of --init glorot', parseInteger, 0)
     .option('--replace', 'replace a model of the same name')
     .action(
@@ -72,7 +82,7 @@ export function addModelCommands(program: Command): void {
     'ihvp model import mlp ./mlp/model.json --loss softmaxCrossEntropy --l2 1e-4',
   )
     .addOption(lossOption().makeOptionMandatory())
-    .option('--l2 <number>', l2Help, parseNumber, 0)
+    .option('--l2 <number>', l2Help, parseNotNegative, 0)
     .option('--replace', 'replace a model of the same name')
     .action(
       run(async (name: string, file: string, options: LossOptions) => {
@@ -133,9 +143,10 @@ async function describe({
   }
   const widths = layers?.split('-').map(Number) ?? [];
   if (widths.length < 2 || !widths.every((width) => Number.isInteger(width) && width > 0))
-    throw new BadRequestError('the layers are missing', {
-      hint: 'say --layers 784-256-10, or --description FILE',
-    });
+    throw new BadRequestError(
+      layers === undefined ? 'the layers are missing' : `"${layers}" is not the widths of input and layers`,
+      { hint: 'say --layers 784-256-10, or --description FILE' },
+    );
   const [width, ...units] = widths;
   const dense = units.map((count, i) => ({
     type: 'dense',
