@@ -1,5 +1,7 @@
 import { toWire, UnknownOperatorError, WorkerLostError } from '../protocol/errors.js';
+import type { SelfCheck } from '../protocol/jobs.js';
 import type { Engine } from './engines/engine.js';
+import { selfCheck } from './curvature/self-check.js';
 import { openEngine, type EngineTensor } from './engines/select.js';
 import { ShardClient } from './shard-client.js';
 import { runChain } from './tasks/chain.js';
@@ -13,6 +15,7 @@ import type {
   OpenInput,
   Outcome,
   RowGradientsInput,
+  SelfCheckInput,
   Started,
   StartInput,
   Sums,
@@ -58,6 +61,14 @@ export function close({ operator }: { operator: string }): Promise<Outcome<void>
 
 export function linearize(input: LinearizeInput): Promise<Outcome<Sums>> {
   return outcome(() => linearizeLeaves(find(input.operator), input));
+}
+
+export function check({ operator, point, leaf }: SelfCheckInput): Promise<Outcome<SelfCheck>> {
+  return outcome(async () => {
+    const found = find(operator);
+    const { network, curvature } = found.input;
+    return selfCheck(started().engine, network, point.parameters, await found.batch(leaf), curvature);
+  });
 }
 
 export function multiply(input: MultiplyInput): Promise<Outcome<Sums>> {
