@@ -144,7 +144,7 @@ async function describe({
     activation: i === units.length - 1 ? 'linear' : activation,
   }));
   if (!loss) throw new BadRequestError('the loss is missing', { hint: `say --loss ${losses.join(' | ')}` });
-  return parseValue(networkSchema, { input: { width }, layers: dense, loss, l2 }, 'the model');
+  return parseValue(networkSchema, { input: { shape: [width] }, layers: dense, loss, l2 }, 'the model');
 }
 
 async function initial(
@@ -180,10 +180,13 @@ async function store(
 
 const shapeText = ({ input, layers }: Model) =>
   [
-    input.width,
-    ...layers.map(({ units, activation }) =>
-      activation === 'linear' ? `${units}` : `${units} ${activation}`,
-    ),
+    input.shape.join('×'),
+    ...layers.map((layer) => {
+      const size = 'units' in layer ? layer.units : 'filters' in layer ? layer.filters : undefined;
+      const kind = layer.type === 'dense' ? '' : layer.type;
+      const activation = 'activation' in layer && layer.activation !== 'linear' ? layer.activation : '';
+      return [kind, size, activation].filter((part) => part !== '' && part !== undefined).join(' ');
+    }),
   ].join(' → ');
 
 function sentence(model: Model): string {

@@ -1,6 +1,9 @@
-import type { Activation, Loss, Network } from '../../protocol/model.js';
+import type { Loss, Network } from '../../protocol/model.js';
+import { applyLayer } from './reference-layers.js';
+import type { Rows } from './reference-layers.js';
+import { Tape } from './tape.js';
 
-/** Dense networks by hand, one row and one value at a time, in float64: what the engines are checked against. */
+/** Networks by hand, one row and one value at a time, in float64: what the engines are checked against. */
 export interface ReferenceRow {
   x: ArrayLike<number>;
   /** A single class id for softmaxCrossEntropy, else a value for each output. */
@@ -9,15 +12,6 @@ export interface ReferenceRow {
 
 const sigma = (z: number) => (z >= 0 ? 1 / (1 + Math.exp(-z)) : Math.exp(z) / (1 + Math.exp(z)));
 const log1pExp = (z: number) => Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
-
-/** [φ(z), φ′(z)] */
-const activations: Record<Activation, (z: number) => [number, number]> = {
-  linear: (z) => [z, 1],
-  relu: (z) => (z > 0 ? [z, 1] : [0, 0]),
-  tanh: (z) => [Math.tanh(z), 1 / Math.cosh(z) ** 2],
-  sigmoid: (z) => [sigma(z), sigma(z) * sigma(-z)],
-  softplus: (z) => [log1pExp(z), sigma(z)],
-};
 
 /** ℓ and its gradient in the outputs. */
 const losses: Record<Loss, (z: number[], y: ArrayLike<number>) => [number, number[]]> = {
@@ -43,40 +37,25 @@ export function referenceGradient(network: Network, theta: ArrayLike<number>, ro
   const gradient = new Float64Array(theta.length);
   let loss = 0;
   for (const { x, y } of rows) {
-    const inputs: number[][] = [];
-    const slopes: number[][] = [];
-    const offsets: number[] = [];
-    let a = Array.from(x);
-    let offset = 0;
-    for (const { units, useBias, activation } of network.layers) {
-      inputs.push(a);
-      offsets.push(offset);
-      const bias = offset + a.length * units;
-      const start = offset;
-      const pairs = Array.from({ length: units }, (_, j) =>
-        activations[activation](
-          a.reduce(
-            (sum, value, i) => sum + value * theta[start + i * units + j]!,
-            useBias ? theta[bias + j]! : 0,
-          ),
-        ),
-      );
-      slopes.push(pairs.map(([, slope]) => slope));
-      a = pairs.map(([value]) => value);
-      offset = bias + (useBias ? units : 0);
+    const tape = new Tape();
+    const parameters = Array.from(theta, (value) => tape.node(value));
+    const input: Rows = { shape: network.input.shape, values: Array.from(x, (value) => tape.node(value)) };
+    const named = new Map([['input', input]]);
+    let used = 0;
+    let output = input;
+    for (const [index, layer] of network.layers.entries()) {
+      const inputs = layer.inputs?.map((name) => named.get(name)!) ?? [output];
+      output = applyLayer(tape, layer, inputs, (count) => parameters.slice(used, (used += count)));
+      named.set(layer.name ?? `layer${index}`, output);
     }
-    const [rowLoss, atOutput] = losses[network.loss](a, y);
+    const [rowLoss, atOutput] = losses[network.loss](
+      output.values.map(({ value }) => value),
+      y,
+    );
     loss += rowLoss;
-    let delta = atOutput;
-    for (let l = network.layers.length - 1; l >= 0; l--) {
-      const { units, useBias } = network.layers[l]!;
-      const from = offsets[l]!;
-      const input = inputs[l]!;
-      const dz = delta.map((value, j) => value * slopes[l]![j]!);
-      input.forEach((value, i) => dz.forEach((d, j) => (gradient[from + i * units + j]! += value * d)));
-      if (useBias) dz.forEach((d, j) => (gradient[from + input.length * units + j]! += d));
-      delta = input.map((_, i) => dz.reduce((sum, d, j) => sum + d * theta[from + i * units + j]!, 0));
-    }
+    for (const [j, scalar] of output.values.entries()) scalar.grad += atOutput[j]!;
+    tape.backward();
+    for (const [i, { grad }] of parameters.entries()) gradient[i]! += grad;
   }
   return { loss, gradient };
 }

@@ -65,7 +65,7 @@ function step<T>(
   { shrink, scale, l2 }: LissaOptions,
 ): Block<T> {
   const rows = selectRows(device, shard, indices);
-  const curvature = multiply(rows, tangentOf(shard.bound, state));
+  const curvature = multiply(device, rows, tangentOf(shard.bound, state));
   device.dispose(rows.held);
   const ofState = 1 - weight + weight * (shrink - l2 / scale);
   const ofCurvature = -weight / (scale * indices.length);

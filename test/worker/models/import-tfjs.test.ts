@@ -132,7 +132,7 @@ describe('importTfjs', () => {
     const model = classifier();
     const imported = await importWith('softmaxCrossEntropy', model, 3);
     expect(imported.network).toEqual({
-      input: { width: 4 },
+      input: { shape: [4] },
       layers: [
         { type: 'dense', units: 5, useBias: true, activation: 'tanh' },
         { type: 'dense', units: 4, useBias: false, activation: 'softplus' },
