@@ -40,6 +40,8 @@ const convolution2d = { kernelSize: pair, ...window2d, dilation: pair.default(on
 /** Strides of a pooling layer are its window's lengths where they are not given. */
 const pooling1d = { poolSize: length.default(2), strides: length.optional(), padding };
 const pooling2d = { poolSize: pair.default([2, 2]), strides: pair.optional(), padding };
+/** `keepDims`: the spatial axes stay, with length 1. */
+const global = { keepDims: z.boolean().default(false) };
 const border = z.tuple([z.int().min(0).max(limits.features), z.int().min(0).max(limits.features)]);
 const constants = z.array(z.number()).min(1).max(limits.channels);
 const affine = {
@@ -68,12 +70,13 @@ export const layerSchema = z.discriminatedUnion('type', [
   layer('maxPooling2d', pooling2d),
   layer('averagePooling1d', pooling1d),
   layer('averagePooling2d', pooling2d),
-  layer('globalMaxPooling1d', {}),
-  layer('globalMaxPooling2d', {}),
-  layer('globalAveragePooling1d', {}),
-  layer('globalAveragePooling2d', {}),
+  layer('globalMaxPooling1d', global),
+  layer('globalMaxPooling2d', global),
+  layer('globalAveragePooling1d', global),
+  layer('globalAveragePooling2d', global),
   layer('flatten', {}),
-  layer('reshape', { shape: shapeSchema }),
+  /** One length may be −1: what is left for it. */
+  layer('reshape', { shape: z.array(z.union([length, z.literal(-1)])).min(1).max(4) }),
   /** [[top, bottom], [left, right]] */
   layer('zeroPadding2d', { padding: z.tuple([border, border]) }),
   /** Nearest neighbour. */

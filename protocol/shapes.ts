@@ -180,16 +180,15 @@ function layerShapes(name: string, layer: LayerDescription, inputs: readonly num
     case 'globalMaxPooling1d':
     case 'globalAveragePooling1d':
       ofRank(2);
-      return { output: [channels] };
+      return { output: [...(layer.keepDims ? [1] : []), channels] };
     case 'globalMaxPooling2d':
     case 'globalAveragePooling2d':
       ofRank(3);
-      return { output: [channels] };
+      return { output: [...(layer.keepDims ? [1, 1] : []), channels] };
     case 'flatten':
       return { output: [sizeOf(input)] };
     case 'reshape':
-      if (sizeOf(layer.shape) !== sizeOf(input)) mismatch(`cannot make [${layer.shape.join(', ')}] of ${shown}`);
-      return { output: layer.shape };
+      return { output: reshaped(layer.shape, input) ?? mismatch(`cannot make [${layer.shape.join(', ')}] of ${shown}`) };
     case 'zeroPadding2d':
       ofRank(3);
       return {
@@ -229,6 +228,13 @@ function layerShapes(name: string, layer: LayerDescription, inputs: readonly num
       return { output: input.map((length, i) => (i === axis ? total : length)) };
     }
   }
+}
+
+/** The shape with its −1, of which there is at most one, filled in; undefined where the sizes do not agree. */
+function reshaped(shape: readonly number[], input: readonly number[]): number[] | undefined {
+  const left = sizeOf(input) / sizeOf(shape.filter((length) => length > 0));
+  const filled = shape.map((length) => (length > 0 ? length : left));
+  return Number.isInteger(left) && sizeOf(filled) === sizeOf(input) ? filled : undefined;
 }
 
 /** Window, strides and dilation of each spatial axis. */

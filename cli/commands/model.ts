@@ -77,7 +77,8 @@ export function addModelCommands(program: Command): void {
     .action(
       run(async (name: string, file: string, options: LossOptions) => {
         const loss = options.loss!;
-        const { network, parameters } = await importTfjs(file, { loss });
+        const { network, parameters, notes } = await importTfjs(file, { loss });
+        for (const note of notes) process.stderr.write(`note: ${note}\n`);
         const complete = parseValue(networkSchema, { ...network, loss, l2: options.l2 }, 'the model');
         await store(name, complete, parameters, options);
       }),

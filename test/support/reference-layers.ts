@@ -190,12 +190,14 @@ export function applyLayer(
           return tape.combine([[members.reduce((best, member) => (member.value > best.value ? member : best)), 1]]);
         }),
       );
-      return { shape: 'poolSize' in layer ? [...output, last] : [last], values: pooled };
+      return { shape: 'poolSize' in layer || layer.keepDims ? [...output, last] : [last], values: pooled };
     }
     case 'flatten':
       return { shape: [values.length], values };
-    case 'reshape':
-      return { shape: layer.shape, values };
+    case 'reshape': {
+      const known = layer.shape.filter((length) => length > 0).reduce((a, b) => a * b, 1);
+      return { shape: layer.shape.map((length) => (length > 0 ? length : values.length / known)), values };
+    }
     case 'dropout':
       return inputs[0]!;
     case 'activation':

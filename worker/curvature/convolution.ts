@@ -16,7 +16,7 @@ export interface ConvolutionParameters<T> {
  * Float32 adds the terms of one long product one after the other, with a relative error of 2.4e-8·√terms: kernel
  * gradients are summed over pieces of the batch of no more terms than this.
  */
-const maxTerms = 16384;
+const maxTerms = 4096;
 
 /**
  * z = a ∗ W + c over rows of height × width × channels, without its activation; with a 1 × 1 window, Dense on the last

@@ -1,5 +1,5 @@
 import type { Operations } from '../engines/operations.js';
-import { addPresent, mapEachTangent, matrixShape, mulEachTangent, sumOfPositions, sumOfRows } from './layer.js';
+import { addPresent, mapEachTangent, matrixShape, mulEachTangent, sumOfAxis, sumOfPositions, sumOfRows } from './layer.js';
 import type { Layer, ParameterDirections, TangentMaps } from './layer.js';
 import { cycled, inputSize, positionsOf, repeated, tapsOf, windowIndices } from './windows.js';
 import type { WindowGeometry } from './windows.js';
@@ -57,7 +57,7 @@ export function depthwiseLayer<T>(
   const kernelGradient = (products: T) => {
     const sums = sumOfRows(ops, products);
     const count = matrixShape(ops, sums)[1] / values;
-    const summed = ops.sum(ops.reshape(sums, [count, positions, outputs * taps]), 1);
+    const summed = sumOfAxis(ops, ops.reshape(sums, [count, positions, outputs * taps]), 1);
     const cube = ops.reshape(summed, [count, geometry.channels, multiplier, taps]);
     return ops.reshape(ops.transpose(cube, [3, 1, 0, 2]), [taps * geometry.channels, count * multiplier]);
   };

@@ -114,7 +114,27 @@ export function sumOfPositions<T>(ops: Operations<T>, tangent: T, positions: num
   const sums = sumOfRows(ops, tangent);
   if (positions === 1) return sums;
   const count = matrixShape(ops, sums)[1] / (positions * width);
-  return ops.reshape(ops.sum(ops.reshape(sums, [count, positions, width]), 1), [1, count * width]);
+  return ops.reshape(sumOfAxis(ops, ops.reshape(sums, [count, positions, width]), 1), [1, count * width]);
+}
+
+/**
+ * Sum over the last but one axis (`axis` 1 of three) or the last (1 of two), in two steps where it is long: float32
+ * adds one after the other, and equal terms are all rounded the same way.
+ */
+export function sumOfAxis<T>(ops: Operations<T>, tensor: T, axis: 1): T {
+  const [first, length, ...rest] = ops.shape(tensor) as [number, number, ...number[]];
+  const part = largestPart(length);
+  if (part === 1) return ops.sum(tensor, axis);
+  const parts = ops.sum(ops.reshape(tensor, [first * part, length / part, ...rest]), axis);
+  return ops.sum(ops.reshape(parts, [first, part, ...rest]), axis);
+}
+
+/** The largest divisor up to the root, for lengths that are worth it. */
+function largestPart(length: number): number {
+  if (length < 64) return 1;
+  let part = Math.floor(Math.sqrt(length));
+  while (length % part !== 0) part--;
+  return part;
 }
 
 /** The sum of what is there of two. */

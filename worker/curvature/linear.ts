@@ -1,5 +1,5 @@
 import type { Operations } from '../engines/operations.js';
-import { mapEachTangent, withoutParameters } from './layer.js';
+import { mapEachTangent, sumOfAxis, withoutParameters } from './layer.js';
 import type { Layer, TangentMaps } from './layer.js';
 import { positionsOf, repeated, tapsOf, windowIndices } from './windows.js';
 import type { WindowGeometry } from './windows.js';
@@ -76,7 +76,7 @@ export function averageMap<T>(ops: Operations<T>, geometry: WindowGeometry): Lin
     forward(rows) {
       const windows = ops.gatherColumns(rows, indices);
       const [count] = ops.shape(rows) as [number];
-      const sums = ops.sum(ops.reshape(windows, [count * outputs, taps]), 1);
+      const sums = sumOfAxis(ops, ops.reshape(windows, [count * outputs, taps]), 1);
       return ops.mul(ops.reshape(sums, [count, outputs]), shares);
     },
     adjoint: (rows) =>

@@ -1,5 +1,5 @@
 import type { Operations } from '../engines/operations.js';
-import { mapEachTangent, matrixShape, mulEachTangent, withoutParameters } from './layer.js';
+import { mapEachTangent, matrixShape, mulEachTangent, sumOfAxis, withoutParameters } from './layer.js';
 import type { Layer, TangentMaps } from './layer.js';
 import { repeated } from './windows.js';
 
@@ -21,7 +21,7 @@ export function normaliseLayer<T>(
   const mean = (tangent: T) =>
     mapEachTangent(ops, tangent, width, (rows) => {
       const count = matrixShape(ops, rows)[0];
-      const sums = ops.sum(ops.reshape(rows, [count * positions, channels]), 1);
+      const sums = sumOfAxis(ops, ops.reshape(rows, [count * positions, channels]), 1);
       return ops.gatherColumns(ops.reshape(ops.scale(sums, 1 / channels), [count, positions]), spread);
     });
   const each = (factor: T, tangent: T) => mulEachTangent(ops, factor, tangent);
