@@ -76,7 +76,12 @@ export const layerSchema = z.discriminatedUnion('type', [
   layer('globalAveragePooling2d', global),
   layer('flatten', {}),
   /** One length may be −1: what is left for it. */
-  layer('reshape', { shape: z.array(z.union([length, z.literal(-1)])).min(1).max(4) }),
+  layer('reshape', {
+    shape: z
+      .array(z.union([length, z.literal(-1)]))
+      .min(1)
+      .max(4),
+  }),
   /** [[top, bottom], [left, right]] */
   layer('zeroPadding2d', { padding: z.tuple([border, border]) }),
   /** Nearest neighbour. */

@@ -68,7 +68,9 @@ export function resolveLayers(network: {
       index - 1,
     ];
     for (const input of inputs) used.add(input);
-    const inputShapes = inputs.map((input) => (input < 0 ? [...network.input.shape] : resolved[input]!.outputShape));
+    const inputShapes = inputs.map((input) =>
+      input < 0 ? [...network.input.shape] : resolved[input]!.outputShape,
+    );
     const { output, parameters = [] } = layerShapes(name, layer, inputShapes);
     for (const shape of [output, ...parameters.map((parameter) => parameter.shape)])
       if (sizeOf(shape) > limits.layerValues)
@@ -106,17 +108,27 @@ interface LayerShapes {
 
 function layerShapes(name: string, layer: LayerDescription, inputs: readonly number[][]): LayerShapes {
   const mismatch = (what: string): never => {
-    throw new ShapeMismatchError(`layer "${name}" (${layer.type}) ${what}`, { details: { layer: name, inputs } });
+    throw new ShapeMismatchError(`layer "${name}" (${layer.type}) ${what}`, {
+      details: { layer: name, inputs },
+    });
   };
   const shown = inputs.map((shape) => `[${shape.join(', ')}]`).join(' and ');
   const merges = layer.type === 'add' || layer.type === 'multiply' || layer.type === 'concatenate';
   const most = layer.type === 'multiply' ? 2 : merges ? Infinity : 1;
   if (inputs.length > most || (merges && inputs.length < 2))
-    mismatch(`takes ${merges ? `two${most > 2 ? ' or more' : ''} inputs` : 'one input'}, not ${inputs.length}`);
+    mismatch(
+      `takes ${merges ? `two${most > 2 ? ' or more' : ''} inputs` : 'one input'}, not ${inputs.length}`,
+    );
   const input = inputs[0]!;
   const channels = input.at(-1)!;
-  const ofRank = (rank: number) => input.length === rank || mismatch(`takes rows of ${rank} axes, not ${shown}`);
-  const spatial = (size: readonly number[], strides: readonly number[], dilation: readonly number[], kind: Padding) => {
+  const ofRank = (rank: number) =>
+    input.length === rank || mismatch(`takes rows of ${rank} axes, not ${shown}`);
+  const spatial = (
+    size: readonly number[],
+    strides: readonly number[],
+    dilation: readonly number[],
+    kind: Padding,
+  ) => {
     ofRank(size.length + 1);
     if (strides.some((stride) => stride > 1) && dilation.some((step) => step > 1))
       mismatch('has both strides and dilation above 1');
@@ -125,8 +137,12 @@ function layerShapes(name: string, layer: LayerDescription, inputs: readonly num
       return output >= 1 ? output : mismatch(`has a window that does not fit into ${shown}`);
     });
   };
-  const bias = (has: boolean, length: number): ParameterArray[] => (has ? [{ part: 'bias', shape: [length] }] : []);
-  const affine = ({ scale, center }: LayerOf<'batchNormalization' | 'layerNormalization'>): ParameterArray[] => [
+  const bias = (has: boolean, length: number): ParameterArray[] =>
+    has ? [{ part: 'bias', shape: [length] }] : [];
+  const affine = ({
+    scale,
+    center,
+  }: LayerOf<'batchNormalization' | 'layerNormalization'>): ParameterArray[] => [
     ...(scale ? [{ part: 'gamma' as const, shape: [channels] }] : []),
     ...(center ? [{ part: 'beta' as const, shape: [channels] }] : []),
   ];
@@ -135,10 +151,7 @@ function layerShapes(name: string, layer: LayerDescription, inputs: readonly num
     case 'dense':
       return {
         output: [...input.slice(0, -1), layer.units],
-        parameters: [
-          { part: 'kernel', shape: [channels, layer.units] },
-          ...bias(layer.useBias, layer.units),
-        ],
+        parameters: [{ part: 'kernel', shape: [channels, layer.units] }, ...bias(layer.useBias, layer.units)],
       };
     case 'conv1d':
     case 'conv2d': {
@@ -188,21 +201,23 @@ function layerShapes(name: string, layer: LayerDescription, inputs: readonly num
     case 'flatten':
       return { output: [sizeOf(input)] };
     case 'reshape':
-      return { output: reshaped(layer.shape, input) ?? mismatch(`cannot make [${layer.shape.join(', ')}] of ${shown}`) };
+      return {
+        output:
+          reshaped(layer.shape, input) ?? mismatch(`cannot make [${layer.shape.join(', ')}] of ${shown}`),
+      };
     case 'zeroPadding2d':
       ofRank(3);
       return {
-        output: [
-          ...layer.padding.map(([before, after], axis) => before + input[axis]! + after),
-          channels,
-        ],
+        output: [...layer.padding.map(([before, after], axis) => before + input[axis]! + after), channels],
       };
     case 'upSampling2d':
       ofRank(3);
       return { output: [...layer.size.map((factor, axis) => factor * input[axis]!), channels] };
     case 'batchNormalization':
       if (layer.mean.length !== channels || layer.variance.length !== channels)
-        mismatch(`has ${layer.mean.length} means and ${layer.variance.length} variances for ${channels} channels`);
+        mismatch(
+          `has ${layer.mean.length} means and ${layer.variance.length} variances for ${channels} channels`,
+        );
       if (layer.variance.some((variance) => variance < 0)) mismatch('has a negative variance');
       return { output: input, parameters: affine(layer) };
     case 'layerNormalization':

@@ -25,7 +25,9 @@ export const activationAt: Record<Activation, (z: number, alpha?: number) => [nu
   leakyRelu: (z, alpha = 0.2) => (z > 0 ? [z, 1] : [alpha * z, alpha]),
   elu: (z, alpha = 1) => (z > 0 ? [z, 1] : [alpha * Math.expm1(z), alpha * Math.exp(z)]),
   selu: (z) =>
-    z > 0 ? [seluScale * z, seluScale] : [seluScale * seluAlpha * Math.expm1(z), seluScale * seluAlpha * Math.exp(z)],
+    z > 0
+      ? [seluScale * z, seluScale]
+      : [seluScale * seluAlpha * Math.expm1(z), seluScale * seluAlpha * Math.exp(z)],
   gelu: (z) => {
     const phi = (1 + erf(z / Math.SQRT2)) / 2;
     return [z * phi, phi + (z * Math.exp((-z * z) / 2)) / Math.sqrt(2 * Math.PI)];
@@ -50,8 +52,7 @@ export interface Rows {
 function axis(length: number, size: number, stride: number, dilation: number, padding: string) {
   const reach = (size - 1) * dilation + 1;
   const count = padding === 'same' ? Math.ceil(length / stride) : Math.ceil((length - reach + 1) / stride);
-  const before =
-    padding === 'same' ? Math.floor(Math.max((count - 1) * stride + reach - length, 0) / 2) : 0;
+  const before = padding === 'same' ? Math.floor(Math.max((count - 1) * stride + reach - length, 0) / 2) : 0;
   return { count, at: (output: number, tap: number) => output * stride + tap * dilation - before };
 }
 
@@ -66,7 +67,8 @@ function windows(
   dilation: readonly [number, number],
   padding: string,
 ) {
-  const [height, width, channels] = shape.length === 2 ? [1, shape[0]!, shape[1]!] : (shape as [number, number, number]);
+  const [height, width, channels] =
+    shape.length === 2 ? [1, shape[0]!, shape[1]!] : (shape as [number, number, number]);
   const [rows, columns] = [
     axis(height, size[0], strides[0], dilation[0], padding),
     axis(width, size[1], strides[1], dilation[1], padding),
@@ -102,13 +104,20 @@ export function applyLayer(
     shape: rows.shape,
     values: rows.values.map((z) => tape.map(z, activationAt[activation](z.value, alpha))),
   });
-  const dense = (rows: Rows, kernel: readonly Scalar[], bias: readonly Scalar[] | undefined, units: number): Rows => {
+  const dense = (
+    rows: Rows,
+    kernel: readonly Scalar[],
+    bias: readonly Scalar[] | undefined,
+    units: number,
+  ): Rows => {
     const width = rows.shape.at(-1)!;
     return {
       shape: [...rows.shape.slice(0, -1), units],
       values: range((rows.values.length / width) * units).map((i) => {
         const [spot, unit] = [Math.floor(i / units), i % units];
-        const pairs = range(width).map((c) => [rows.values[spot * width + c]!, kernel[c * units + unit]!] as const);
+        const pairs = range(width).map(
+          (c) => [rows.values[spot * width + c]!, kernel[c * units + unit]!] as const,
+        );
         return tape.products(pairs, bias?.[unit]);
       }),
     };
@@ -120,7 +129,12 @@ export function applyLayer(
       shape,
       values: normal.map((value, i) => {
         const scaled = gamma ? tape.products([[value, gamma[i % last]!]]) : value;
-        return beta ? tape.combine([[scaled, 1], [beta[i % last]!, 1]]) : scaled;
+        return beta
+          ? tape.combine([
+              [scaled, 1],
+              [beta[i % last]!, 1],
+            ])
+          : scaled;
       }),
     };
   };
@@ -134,14 +148,22 @@ export function applyLayer(
     case 'conv1d':
     case 'conv2d': {
       const size = two(layer.kernelSize);
-      const { positions, output } = windows(shape, size, two(layer.strides), two(layer.dilation), layer.padding);
+      const { positions, output } = windows(
+        shape,
+        size,
+        two(layer.strides),
+        two(layer.dilation),
+        layer.padding,
+      );
       const kernel = next(size[0] * size[1] * last * layer.filters);
       const bias = layer.useBias ? next(layer.filters) : undefined;
       const sums = positions.flatMap((inside) =>
         range(layer.filters).map((f) =>
           tape.products(
             inside.flatMap(([tap, place]) =>
-              range(last).map((c) => [values[place + c]!, kernel[(tap * last + c) * layer.filters + f]!] as const),
+              range(last).map(
+                (c) => [values[place + c]!, kernel[(tap * last + c) * layer.filters + f]!] as const,
+              ),
             ),
             bias?.[f],
           ),
@@ -162,7 +184,9 @@ export function applyLayer(
         range(between).map((i) => {
           const [c, m] = [Math.floor(i / multiplier), i % multiplier];
           return tape.products(
-            inside.map(([tap, place]) => [values[place + c]!, kernel[(tap * last + c) * multiplier + m]!] as const),
+            inside.map(
+              ([tap, place]) => [values[place + c]!, kernel[(tap * last + c) * multiplier + m]!] as const,
+            ),
             pointwise ? undefined : bias?.[i],
           );
         }),
@@ -181,13 +205,21 @@ export function applyLayer(
       const spatial = shape.length === 2 ? ([1, shape[0]!] as const) : ([shape[0]!, shape[1]!] as const);
       const size = 'poolSize' in layer ? two(layer.poolSize) : ([...spatial] as [number, number]);
       const strides = 'poolSize' in layer ? two(layer.strides ?? layer.poolSize) : size;
-      const { positions, output } = windows(shape, size, strides, [1, 1], 'padding' in layer ? layer.padding : 'valid');
+      const { positions, output } = windows(
+        shape,
+        size,
+        strides,
+        [1, 1],
+        'padding' in layer ? layer.padding : 'valid',
+      );
       const pooled = positions.flatMap((inside) =>
         range(last).map((c) => {
           const members = inside.map(([, place]) => values[place + c]!);
           if (layer.type.includes('verage'))
             return tape.combine(members.map((member) => [member, 1 / members.length] as const));
-          return tape.combine([[members.reduce((best, member) => (member.value > best.value ? member : best)), 1]]);
+          return tape.combine([
+            [members.reduce((best, member) => (member.value > best.value ? member : best)), 1],
+          ]);
         }),
       );
       return { shape: 'poolSize' in layer || layer.keepDims ? [...output, last] : [last], values: pooled };
@@ -206,7 +238,12 @@ export function applyLayer(
     case 'upSampling2d': {
       const [height, width] = [shape[0]!, shape[1]!];
       const [[top, bottom], [left, right]] =
-        layer.type === 'zeroPadding2d' ? layer.padding : [[0, 0], [0, 0]];
+        layer.type === 'zeroPadding2d'
+          ? layer.padding
+          : [
+              [0, 0],
+              [0, 0],
+            ];
       const [tall, wide] = layer.type === 'upSampling2d' ? layer.size : [1, 1];
       const [rows, columns] = [height * tall + top + bottom, width * wide + left + right];
       return {
@@ -229,9 +266,17 @@ export function applyLayer(
       const normal = range(spots).flatMap((spot) => {
         const members = values.slice(spot * last, (spot + 1) * last);
         const mean = tape.combine(members.map((member) => [member, 1 / last] as const));
-        const centred = members.map((member) => tape.combine([[member, 1], [mean, -1]]));
+        const centred = members.map((member) =>
+          tape.combine([
+            [member, 1],
+            [mean, -1],
+          ]),
+        );
         const square = centred.map((member) => tape.products([[member, member]]));
-        const variance = tape.combine(square.map((member) => [member, 1 / last] as const), layer.epsilon);
+        const variance = tape.combine(
+          square.map((member) => [member, 1 / last] as const),
+          layer.epsilon,
+        );
         const root = tape.map(variance, [variance.value ** -0.5, -0.5 * variance.value ** -1.5]);
         return centred.map((member) => tape.products([[member, root]]));
       });
@@ -253,7 +298,9 @@ export function applyLayer(
       return {
         shape,
         values: values.map((_, i) =>
-          inputs.slice(1).reduce((product, input) => tape.products([[product, input.values[i]!]]), values[i]!),
+          inputs
+            .slice(1)
+            .reduce((product, input) => tape.products([[product, input.values[i]!]]), values[i]!),
         ),
       };
     case 'concatenate': {

@@ -1,7 +1,8 @@
-import type { Loss, Network } from '../../protocol/model.js';
+import type { Architecture, Loss, Network } from '../../protocol/model.js';
 import { applyLayer } from './reference-layers.js';
 import type { Rows } from './reference-layers.js';
 import { Tape } from './tape.js';
+import type { Scalar } from './tape.js';
 
 /** Networks by hand, one row and one value at a time, in float64: what the engines are checked against. */
 export interface ReferenceRow {
@@ -32,6 +33,35 @@ const losses: Record<Loss, (z: number[], y: ArrayLike<number>) => [number, numbe
   ],
 };
 
+/** ŷ of one row. */
+export function referenceOutputs(
+  network: Architecture,
+  theta: ArrayLike<number>,
+  x: ArrayLike<number>,
+): number[] {
+  const tape = new Tape();
+  const parameters = Array.from(theta, (value) => tape.node(value));
+  return outputsOf(tape, network, parameters, x).values.map(({ value }) => value);
+}
+
+function outputsOf(
+  tape: Tape,
+  network: Architecture,
+  parameters: readonly Scalar[],
+  x: ArrayLike<number>,
+): Rows {
+  const input: Rows = { shape: network.input.shape, values: Array.from(x, (value) => tape.node(value)) };
+  const named = new Map([['input', input]]);
+  let used = 0;
+  let output = input;
+  for (const [index, layer] of network.layers.entries()) {
+    const inputs = layer.inputs?.map((name) => named.get(name)!) ?? [output];
+    output = applyLayer(tape, layer, inputs, (count) => parameters.slice(used, (used += count)));
+    named.set(layer.name ?? `layer${index}`, output);
+  }
+  return output;
+}
+
 /** Loss and gradient summed over the rows. */
 export function referenceGradient(network: Network, theta: ArrayLike<number>, rows: readonly ReferenceRow[]) {
   const gradient = new Float64Array(theta.length);
@@ -39,15 +69,7 @@ export function referenceGradient(network: Network, theta: ArrayLike<number>, ro
   for (const { x, y } of rows) {
     const tape = new Tape();
     const parameters = Array.from(theta, (value) => tape.node(value));
-    const input: Rows = { shape: network.input.shape, values: Array.from(x, (value) => tape.node(value)) };
-    const named = new Map([['input', input]]);
-    let used = 0;
-    let output = input;
-    for (const [index, layer] of network.layers.entries()) {
-      const inputs = layer.inputs?.map((name) => named.get(name)!) ?? [output];
-      output = applyLayer(tape, layer, inputs, (count) => parameters.slice(used, (used += count)));
-      named.set(layer.name ?? `layer${index}`, output);
-    }
+    const output = outputsOf(tape, network, parameters, x);
     const [rowLoss, atOutput] = losses[network.loss](
       output.values.map(({ value }) => value),
       y,

@@ -24,10 +24,13 @@ export class Tape {
 
   /** c + Σ aᵢ·bᵢ */
   products(pairs: readonly (readonly [Scalar, Scalar])[], c?: Scalar): Scalar {
-    return this.node(pairs.reduce((sum, [a, b]) => sum + a.value * b.value, c?.value ?? 0), [
-      ...pairs.flatMap(([a, b]) => [[a, b.value] as const, [b, a.value] as const]),
-      ...(c ? [[c, 1] as const] : []),
-    ]);
+    return this.node(
+      pairs.reduce((sum, [a, b]) => sum + a.value * b.value, c?.value ?? 0),
+      [
+        ...pairs.flatMap(([a, b]) => [[a, b.value] as const, [b, a.value] as const]),
+        ...(c ? [[c, 1] as const] : []),
+      ],
+    );
   }
 
   /** f(a), where f tells its value and its derivative. */

@@ -28,7 +28,8 @@ export function affineLayer<T>(
   const narrow = (products: T) => sumOfPositions(ops, products, positions, channels);
   const parameters = [gamma, beta].filter((parameter) => parameter !== undefined);
   const [wideGamma, wideBeta] = [gamma && widen(gamma), beta && widen(beta)];
-  const scaled = (tangent: T) => (wideGamma === undefined ? tangent : mulEachTangent(ops, wideGamma, tangent));
+  const scaled = (tangent: T) =>
+    wideGamma === undefined ? tangent : mulEachTangent(ops, wideGamma, tangent);
   const slicesOf = (ofGamma: T | undefined, delta: T) => [
     ...(ofGamma === undefined ? [] : [narrow(ofGamma)]),
     ...(beta === undefined ? [] : [narrow(delta)]),
@@ -81,10 +82,7 @@ export function affineLayer<T>(
           slices: slicesOf(gamma && ops.mul(input, delta), delta),
           inputDeltas: [inputVaries ? scaled(delta) : undefined],
           tangentMaps: (curvature) =>
-            tangentMaps(
-              gamma && input,
-              gamma && inputVaries && curvature === 'hessian' ? delta : undefined,
-            ),
+            tangentMaps(gamma && input, gamma && inputVaries && curvature === 'hessian' ? delta : undefined),
         }),
       };
     },

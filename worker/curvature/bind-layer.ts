@@ -28,7 +28,8 @@ export function bindLayer<T>(
   const input = inputShapes[0]!;
   const channels = input.at(-1)!;
   const positions = sizeOf(input) / channels;
-  const parameter = (part: ParameterArray['part']) => slices[parameters.findIndex((array) => array.part === part)];
+  const parameter = (part: ParameterArray['part']) =>
+    slices[parameters.findIndex((array) => array.part === part)];
   const bias = parameter('bias');
   const pointwise = (kernel: T, shape: readonly number[], varies: boolean) =>
     convolutionLayer(
@@ -111,15 +112,9 @@ export function bindLayer<T>(
       return [linearLayer(ops, name, copyMap(ops, sizeOf(input), indices))];
     }
     case 'batchNormalization':
-      return [
-        standardise(ops, name, layer, positions),
-        ...affine(),
-      ];
+      return [standardise(ops, name, layer, positions), ...affine()];
     case 'layerNormalization':
-      return [
-        normaliseLayer(ops, name, positions, channels, layer.epsilon),
-        ...affine(),
-      ];
+      return [normaliseLayer(ops, name, positions, channels, layer.epsilon), ...affine()];
     case 'embedding':
       return [embeddingLayer(ops, name, sizeOf(input), parameter('embeddings')!)];
     case 'add':
@@ -128,7 +123,13 @@ export function bindLayer<T>(
       return [multiplyLayer(ops, name)];
     case 'concatenate': {
       const axis = layer.axis < 0 ? input.length + layer.axis : layer.axis;
-      return [concatenateLayer(ops, name, inputShapes.map((shape) => sizeOf(shape.slice(axis))))];
+      return [
+        concatenateLayer(
+          ops,
+          name,
+          inputShapes.map((shape) => sizeOf(shape.slice(axis))),
+        ),
+      ];
     }
     case 'activation':
       return activated(ops, name, layer.activation, layer.alpha);
@@ -153,7 +154,10 @@ function poolingGeometry(layer: Pooling, input: readonly number[]) {
 }
 
 /** For each value of a row of three axes the place that `from` tells. */
-function placesOf([height, width, channels]: readonly number[], from: (index: number[]) => number): Int32Array {
+function placesOf(
+  [height, width, channels]: readonly number[],
+  from: (index: number[]) => number,
+): Int32Array {
   return Int32Array.from({ length: height! * width! * channels! }, (_, i) => {
     const position = Math.floor(i / channels!);
     return from([Math.floor(position / width!), position % width!, i % channels!]);

@@ -87,7 +87,10 @@ export function convolutionLayer<T>(
     const count = planes / channels;
     const cube = ops.reshape(sum, [count, channels, height * width, units]);
     const byTap = ops.reshape(ops.transpose(cube, [2, 1, 0, 3]), [height * width, channels * count * units]);
-    const wanted = Int32Array.from({ length: taps }, (_, tap) => Math.floor(tap / size[1]) * width + (tap % size[1]));
+    const wanted = Int32Array.from(
+      { length: taps },
+      (_, tap) => Math.floor(tap / size[1]) * width + (tap % size[1]),
+    );
     const exact = height === size[0] && width === size[1] ? byTap : ops.gatherRows(byTap, wanted);
     return ops.reshape(exact, [taps * channels, count * units]);
   };
@@ -140,8 +143,7 @@ export function convolutionLayer<T>(
           }),
         };
       },
-      selectRows: (rows) =>
-        tangentMaps(ops.gatherRows(input, rows), delta && ops.gatherRows(delta, rows)),
+      selectRows: (rows) => tangentMaps(ops.gatherRows(input, rows), delta && ops.gatherRows(delta, rows)),
     };
   };
 

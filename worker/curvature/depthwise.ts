@@ -1,5 +1,13 @@
 import type { Operations } from '../engines/operations.js';
-import { addPresent, mapEachTangent, matrixShape, mulEachTangent, sumOfAxis, sumOfPositions, sumOfRows } from './layer.js';
+import {
+  addPresent,
+  mapEachTangent,
+  matrixShape,
+  mulEachTangent,
+  sumOfAxis,
+  sumOfPositions,
+  sumOfRows,
+} from './layer.js';
 import type { Layer, ParameterDirections, TangentMaps } from './layer.js';
 import { cycled, inputSize, positionsOf, repeated, tapsOf, windowIndices } from './windows.js';
 import type { WindowGeometry } from './windows.js';
@@ -49,7 +57,10 @@ export function depthwiseLayer<T>(
     mapEachTangent(ops, delta, positions * outputs, (rows) => ops.gatherColumns(rows, spread));
   const sumOfTaps = (products: T) => {
     const [rows, width] = matrixShape(ops, products);
-    return ops.reshape(ops.sum(ops.reshape(products, [(rows * width) / taps, taps]), 1), [rows, width / taps]);
+    return ops.reshape(ops.sum(ops.reshape(products, [(rows * width) / taps, taps]), 1), [
+      rows,
+      width / taps,
+    ]);
   };
   const collect = (windows: T) =>
     mapEachTangent(ops, windows, values, (rows) => ops.scatterColumns(rows, indices, inputSize(geometry)));

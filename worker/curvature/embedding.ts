@@ -13,7 +13,10 @@ export function embeddingLayer<T>(ops: Operations<T>, name: string, positions: n
     return ops.scatterRows(values, ids, vocabulary);
   };
   const lookup = (tables: T, ids: T) =>
-    ops.reshape(ops.lookupRows(tables, ids), [matrixShape(ops, ids)[0], positions * matrixShape(ops, tables)[1]]);
+    ops.reshape(ops.lookupRows(tables, ids), [
+      matrixShape(ops, ids)[0],
+      positions * matrixShape(ops, tables)[1],
+    ]);
   const tangentMaps = (ids: T): TangentMaps<T> => ({
     held: [ids],
     pieces: [],

@@ -83,7 +83,8 @@ function backwards<T, R>(
     results[index] = result;
     deltas[index] = undefined;
     for (const [place, input] of inputs.entries())
-      if (input >= 0 && graph[input]!.varies) deltas[input] = addPresent(ops, deltas[input], inputDeltas[place]);
+      if (input >= 0 && graph[input]!.varies)
+        deltas[input] = addPresent(ops, deltas[input], inputDeltas[place]);
   }
   return results;
 }

@@ -9,9 +9,9 @@ export interface LinearMap<T> {
   inputs: number;
   outputs: number;
   /** n × inputs to n × outputs, a row at a time. */
-  forward(rows: T): T;
+  forward: (rows: T) => T;
   /** Its adjoint, n × outputs to n × inputs. */
-  adjoint(rows: T): T;
+  adjoint: (rows: T) => T;
   /** 1 × outputs, added to the output. */
   offset?: T;
   /** Tensors of the map. */
@@ -79,7 +79,6 @@ export function averageMap<T>(ops: Operations<T>, geometry: WindowGeometry): Lin
       const sums = sumOfAxis(ops, ops.reshape(windows, [count * outputs, taps]), 1);
       return ops.mul(ops.reshape(sums, [count, outputs]), shares);
     },
-    adjoint: (rows) =>
-      ops.scatterColumns(ops.gatherColumns(ops.mul(rows, shares), spread), indices, inputs),
+    adjoint: (rows) => ops.scatterColumns(ops.gatherColumns(ops.mul(rows, shares), spread), indices, inputs),
   };
 }

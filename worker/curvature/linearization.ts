@@ -184,14 +184,7 @@ const linearizationOf = <T>(
   bound: BoundNetwork<T>,
   rows: number,
   { layers, outputHessian }: Pass<T>,
-): Linearization<T> =>
-  linearization(
-    device,
-    bound,
-    rows,
-    linearizeGraph(layers, 'hessian'),
-    outputHessian,
-  );
+): Linearization<T> => linearization(device, bound, rows, linearizeGraph(layers, 'hessian'), outputHessian);
 
 interface Pass<T> {
   layers: readonly (LayerGradient<T> | undefined)[];

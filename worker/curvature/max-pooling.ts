@@ -17,13 +17,21 @@ export function maxPoolingLayer<T>(ops: Operations<T>, name: string, geometry: W
   const padded = indices.includes(-1);
   /** Below every value where a window reaches into the padding. */
   const floor = padded
-    ? ops.constant(Float32Array.from(indices, (index) => (index < 0 ? -3e38 : 0)), [1, values])
+    ? ops.constant(
+        Float32Array.from(indices, (index) => (index < 0 ? -3e38 : 0)),
+        [1, values],
+      )
     : undefined;
   /** The first tap the highest, each one half a unit or more above the next. */
-  const ranks = ops.constant(Float32Array.from({ length: taps }, (_, tap) => taps - tap), [1, taps]);
+  const ranks = ops.constant(
+    Float32Array.from({ length: taps }, (_, tap) => taps - tap),
+    [1, taps],
+  );
 
   const choose = (mask: T, tangent: T) => {
-    const windows = mapEachTangent(ops, tangent, inputSize(geometry), (rows) => ops.gatherColumns(rows, indices));
+    const windows = mapEachTangent(ops, tangent, inputSize(geometry), (rows) =>
+      ops.gatherColumns(rows, indices),
+    );
     return sumOfWindows(mulEachTangent(ops, mask, windows));
   };
   const sumOfWindows = (windows: T) => {

@@ -68,15 +68,14 @@ export function multiplyLayer<T>(ops: Operations<T>, name: string): Layer<T> {
 }
 
 /** Inputs side by side: a row is runs, in each of which input i has `inner[i]` values. */
-export function concatenateLayer<T>(
-  ops: Operations<T>,
-  name: string,
-  inner: readonly number[],
-): Layer<T> {
+export function concatenateLayer<T>(ops: Operations<T>, name: string, inner: readonly number[]): Layer<T> {
   const total = inner.reduce((sum, length) => sum + length, 0);
   /** Rows and tangents alike: b × (K·outer·inner). */
   const join = (parts: readonly (T | undefined)[]) => {
-    const [rows, width] = matrixShape(ops, parts.find((part) => part !== undefined)!);
+    const [rows, width] = matrixShape(
+      ops,
+      parts.find((part) => part !== undefined)!,
+    );
     const index = parts.findIndex((part) => part !== undefined);
     const runs = (rows * width) / inner[index]!;
     const joined = ops.concat(

@@ -47,10 +47,7 @@ export function normaliseLayer<T>(
           const linear = jacobian(normal, scale, deltaTangent);
           if (back === undefined) return { slices: [], inputDeltaTangents: [linear] };
           const bent = ops.add(
-            ops.add(
-              each(back.inputDelta, mean(each(normal, tangent!))),
-              each(back.along, outputTangent),
-            ),
+            ops.add(each(back.inputDelta, mean(each(normal, tangent!))), each(back.along, outputTangent)),
             each(normal, mean(each(back.delta, outputTangent))),
           );
           return { slices: [], inputDeltaTangents: [ops.sub(linear, each(scale, bent))] };
@@ -63,7 +60,9 @@ export function normaliseLayer<T>(
       return tangentMaps({
         normal: rows(normal),
         scale: rows(scale),
-        back: delta && inputDelta && along && { delta: rows(delta), inputDelta: rows(inputDelta), along: rows(along) },
+        back: delta &&
+          inputDelta &&
+          along && { delta: rows(delta), inputDelta: rows(inputDelta), along: rows(along) },
       });
     },
   });

@@ -20,7 +20,7 @@ export function windowGeometry(
   padding: Padding,
 ): WindowGeometry {
   const two = (values: readonly number[]) =>
-    (values.length === 1 ? [1, values[0]!] : [values[0]!, values[1]!]) as [number, number];
+    values.length === 1 ? [1, values[0]!] : [values[0]!, values[1]!];
   const geometry = {
     input: two(shape.slice(0, -1)),
     channels: shape.at(-1)!,
@@ -53,7 +53,11 @@ export const tapsOf = ({ size }: WindowGeometry) => size[0] * size[1];
  * position, then tap by tap and channel by channel (`channels`), or channel by channel (each `repeat` times) and tap by
  * tap (`taps`), whichever is to be innermost.
  */
-export function windowIndices(geometry: WindowGeometry, innermost: 'channels' | 'taps', repeat = 1): Int32Array {
+export function windowIndices(
+  geometry: WindowGeometry,
+  innermost: 'channels' | 'taps',
+  repeat = 1,
+): Int32Array {
   const { input, channels, size, strides, dilation, output, padding } = geometry;
   const taps = tapsOf(geometry);
   const indices = new Int32Array(positionsOf(geometry) * taps * channels * repeat);

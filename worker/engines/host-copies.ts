@@ -39,7 +39,8 @@ export function copyRowsById(
   ids: Float32Array,
   width: number,
 ): void {
-  for (const [place, id] of ids.entries()) target.set(source.subarray(id * width, (id + 1) * width), place * width);
+  for (const [place, id] of ids.entries())
+    target.set(source.subarray(id * width, (id + 1) * width), place * width);
 }
 
 /** Row i of the source is added to row `ids[i]` of the target, which begins at zero. */

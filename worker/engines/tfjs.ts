@@ -189,44 +189,44 @@ class TfjsEngine implements Engine<tf.Tensor> {
 
   /** `tf.slice` on wasm copies all that it cuts from. */
   sliceRows(a: tf.Tensor, from: number, to: number) {
-    const width = a.size / a.shape[0]!;
+    const width = a.size / a.shape[0];
     return this.#onHost([to - from, ...a.shape.slice(1)], [a], (target, source) =>
-      target.set(source!.subarray(from * width, to * width)),
+      target.set(source.subarray(from * width, to * width)),
     );
   }
 
   gatherRows(a: tf.Tensor, indices: Int32Array) {
-    const width = a.size / a.shape[0]!;
+    const width = a.size / a.shape[0];
     return this.#onHost([indices.length, ...a.shape.slice(1)], [a], (target, source) => {
       for (const [place, row] of indices.entries())
-        target.set(source!.subarray(row * width, (row + 1) * width), place * width);
+        target.set(source.subarray(row * width, (row + 1) * width), place * width);
     });
   }
 
   gatherColumns(a: tf.Tensor, indices: Int32Array) {
     const [rows, columns] = a.shape as [number, number];
     return this.#onHost([rows, indices.length], [a], (target, source) =>
-      copyColumns(source!, target, indices, columns),
+      copyColumns(source, target, indices, columns),
     );
   }
 
   scatterColumns(a: tf.Tensor, indices: Int32Array, columns: number) {
-    return this.#onHost([a.shape[0]!, columns], [a], (target, source) =>
-      addColumns(source!, target, indices, columns),
+    return this.#onHost([a.shape[0], columns], [a], (target, source) =>
+      addColumns(source, target, indices, columns),
     );
   }
 
   lookupRows(a: tf.Tensor, ids: tf.Tensor) {
     const [rows, width] = a.shape as [number, number];
     return this.#onHost([ids.size, width], [a, ids], (target, source, numbers) =>
-      copyRowsById(source!, target, checkIds(numbers!, rows), width),
+      copyRowsById(source, target, checkIds(numbers, rows), width),
     );
   }
 
   scatterRows(a: tf.Tensor, ids: tf.Tensor, rows: number) {
     const width = a.shape[1]!;
     return this.#onHost([rows, width], [a, ids], (target, source, numbers) =>
-      addRowsById(source!, target, checkIds(numbers!, rows), width),
+      addRowsById(source, target, checkIds(numbers, rows), width),
     );
   }
 

@@ -44,7 +44,9 @@ export async function importTfjs(modelFile: string, options: { loss: Loss }): Pr
 
   const layout = parameterLayout(network);
   const wanted = resolveLayers(network).flatMap(({ parameters }, index) =>
-    parameters.map(({ part }) => (spellings[part] ?? [part]).map((spelling) => `${sources[index]}/${spelling}`)),
+    parameters.map(({ part }) =>
+      (spellings[part] ?? [part]).map((spelling) => `${sources[index]}/${spelling}`),
+    ),
   );
   // All shapes are checked before anything of the size that the layers claim is allocated.
   const found = layout.slices.map((slice, index) => checked(weightOf(weights, wanted[index]!), slice));

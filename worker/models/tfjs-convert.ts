@@ -14,10 +14,12 @@ export type ReadConstants = (layer: string, part: string) => number[];
 type Convert = (layer: TfjsLayer, constants: ReadConstants) => ConvertedLayer[];
 
 const identity: Convert = () => [{ type: 'identity' }];
-const plain = (type: string): Convert => () => [{ type }];
+const plain =
+  (type: string): Convert =>
+  () => [{ type }];
 
 const bool = (layer: TfjsLayer, ...names: string[]) => option(layer, ...names) as boolean | undefined;
-const numbers = (value: unknown) => (Array.isArray(value) ? (value as number[]) : value);
+const numbers = (value: unknown) => (Array.isArray(value) ? (value as (number | null)[]) : value);
 const single = (value: unknown) => (Array.isArray(value) ? (value as unknown[])[0] : value);
 const double = (value: unknown) => (typeof value === 'number' ? [value, value] : numbers(value));
 
@@ -115,9 +117,11 @@ const converters: Record<string, Convert> = {
     channelsLast(layer);
     return [{ type: 'flatten' }];
   },
-  Reshape: (layer) => [
-    { type: 'reshape', shape: numbers(option(layer, 'target_shape', 'targetShape')) },
-  ],
+  Reshape(layer) {
+    const shape = numbers(option(layer, 'target_shape', 'targetShape'));
+    // tfjs writes null for what is left.
+    return [{ type: 'reshape', shape: Array.isArray(shape) ? shape.map((length) => length ?? -1) : shape }];
+  },
   ZeroPadding2D(layer) {
     channelsLast(layer);
     const given = option(layer, 'padding') ?? 1;
@@ -177,11 +181,7 @@ export const supportedLayers = Object.keys(converters);
  * A layer of tfjs or Keras as layers of ours, one after the other. Throws `UnsupportedError` that names it, with what
  * is supported.
  */
-export function convertLayer(
-  layer: TfjsLayer,
-  inputs: number,
-  constants: ReadConstants,
-): ConvertedLayer[] {
+export function convertLayer(layer: TfjsLayer, inputs: number, constants: ReadConstants): ConvertedLayer[] {
   const convert = Object.hasOwn(converters, layer.class_name) ? converters[layer.class_name] : undefined;
   if (!convert)
     return refuse(

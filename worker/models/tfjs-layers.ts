@@ -74,7 +74,7 @@ function checkAxes(network: Architecture, layers: readonly PlacedLayer[]): void 
   const resolved = new Map(resolveLayers(network).map((layer) => [layer.name, layer]));
   for (const { layer } of layers) {
     if (layer.class_name !== 'BatchNormalization' && layer.class_name !== 'LayerNormalization') continue;
-    const axes = [option(layer, 'axis') ?? -1].flat();
+    const axes = [option(layer, 'axis') ?? -1].flat().map(Number);
     const rank = resolved.get(plainName(layer.config.name))?.inputShapes[0]!.length;
     if (axes.length !== 1 || (axes[0] !== -1 && axes[0] !== rank))
       refuse(layer, `${layer.class_name} over axis ${axes.join(', ')} is not supported`, 'the last axis is');
@@ -127,7 +127,8 @@ function foldFinal(drafts: Draft[], loss: Loss): void {
 }
 
 function known(layer: string, activation: string): Activation {
-  const found = Object.values(activationNames).find((name) => name === activation) ?? activationNames[activation];
+  const found =
+    Object.values(activationNames).find((name) => name === activation) ?? activationNames[activation];
   if (found) return found;
   throw new UnsupportedError(`layer "${layer}": activation ${activation} is not supported here`, {
     hint: `supported activations: ${Object.keys(activationNames).join(', ')}, and softmax at the end`,

@@ -33,5 +33,9 @@ export function activationOf(layer: TfjsLayer): string {
   const value = option(layer, 'activation') ?? 'linear';
   if (typeof value === 'string') return value;
   const { config, class_name } = value as { config?: unknown; class_name?: unknown };
-  return typeof config === 'string' ? config : typeof class_name === 'string' ? class_name : JSON.stringify(value);
+  return typeof config === 'string'
+    ? config
+    : typeof class_name === 'string'
+      ? class_name
+      : JSON.stringify(value);
 }

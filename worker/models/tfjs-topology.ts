@@ -23,7 +23,9 @@ export function orderLayers({ layers, input_layers, output_layers }: TfjsFunctio
       state.set(name, 'done');
       stack.pop();
     } else if (missing.some((input) => state.get(input) === 'open') || missing.includes(name))
-      throw new BadFileError(`layer "${name}" of model.json is part of a cycle`, { details: { layer: name } });
+      throw new BadFileError(`layer "${name}" of model.json is part of a cycle`, {
+        details: { layer: name },
+      });
     else {
       state.set(name, 'open');
       stack.push(missing[0]!);
@@ -47,9 +49,12 @@ function only(names: readonly string[], what: string): string {
 function inputsOf(layer: TfjsLayer): string[] {
   const nodes = layer.inbound_nodes ?? [];
   if (nodes.length > 1)
-    throw new UnsupportedError(`layer "${nameOf(layer)}" is used ${nodes.length} times; shared layers are not supported`, {
-      details: { layer: nameOf(layer) },
-    });
+    throw new UnsupportedError(
+      `layer "${nameOf(layer)}" is used ${nodes.length} times; shared layers are not supported`,
+      {
+        details: { layer: nameOf(layer) },
+      },
+    );
   return tensorNames(nodes);
 }
 
