@@ -19,7 +19,7 @@ export function windowGeometry(
   { size, strides, dilation }: Record<'size' | 'strides' | 'dilation', readonly number[]>,
   padding: Padding,
 ): WindowGeometry {
-  const two = (values: readonly number[]) =>
+  const two = (values: readonly number[]): [number, number] =>
     values.length === 1 ? [1, values[0]!] : [values[0]!, values[1]!];
   const geometry = {
     input: two(shape.slice(0, -1)),
