@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { CsvError, parse } from 'csv-parse';
 import { BadFileError } from '../protocol/errors.js';
+import { unreadable } from './unreadable.js';
 
 /** Bytes of text of one line: room for millions of cells. */
 const maxLineBytes = 2 ** 28;
@@ -34,7 +35,7 @@ export async function* csvRecords<T>(
     const results = input.pipe(parser)[Symbol.asyncIterator]();
     while (!(await results.next()).done) yield ready.shift()!;
   } catch (error) {
-    throw error instanceof CsvError ? badLine(path, error) : error;
+    throw error instanceof CsvError ? badLine(path, error) : unreadable(path, error);
   } finally {
     input.destroy();
     parser.destroy();

@@ -1,6 +1,6 @@
 import type { Manifest, Shard } from '../protocol/dataset.js';
 import { sha256 } from '../protocol/digest.js';
-import { AlreadyExistsError } from '../protocol/errors.js';
+import { AlreadyExistsError, BadFileError } from '../protocol/errors.js';
 import type { DatasetRegistry } from './registry.js';
 import { encodeManifest, parseManifest } from './registry.js';
 import type { RowSource } from './rows.js';
@@ -17,6 +17,8 @@ export interface ImportOptions {
   shuffleSeed: number;
   /** Rows of a shard; default: about 12.8 MB of them. */
   shardRows?: number | undefined;
+  /** Bytes that the shuffle may hold; default 64 MiB. The order of the rows depends on it. */
+  shuffleMemory?: number | undefined;
   /** Whether a dataset of the same name may be replaced. It stays whole until the new one is. */
   replace?: boolean | undefined;
   onProgress?: ((progress: { rows: number; totalRows: number; shards: number }) => void) | undefined;
@@ -29,21 +31,26 @@ export interface ImportOptions {
  */
 export async function importDataset(options: ImportOptions): Promise<Manifest> {
   const { source, name, store, registry, shuffleSeed } = options;
+  const shuffled = shuffle(source, shuffleSeed, options.shuffleMemory);
   const { rows, width, labels } = source;
   const old = await existing(options);
   const sizes = shardSizes(rows, options.shardRows ?? defaultShardRows(width, labels));
   const shards: Shard[] = [];
+  let weightSum = 0;
   try {
     let done = 0;
-    for await (const shard of encodeShards(shuffle(source, shuffleSeed), sizes, width, labels)) {
+    for await (const shard of encodeShards(shuffled, sizes, width, labels)) {
       const hash = sha256(shard.bytes);
       // The hash in the name keeps the shards of the dataset that is being replaced apart from the new ones.
       const file = `shard-${`${shards.length}`.padStart(5, '0')}-${hash.slice(0, 8)}.arrow`;
       await store.put(file, shard.bytes);
       shards.push({ name: file, rows: shard.rows, bytes: shard.bytes.length, sha256: hash });
       done += shard.rows;
+      weightSum += shard.weight;
       options.onProgress?.({ rows: done, totalRows: rows, shards: shards.length });
     }
+    if (weightSum === 0)
+      throw new BadFileError(`every row of ${source.description} has weight 0: there is no mean`);
     const manifest: Manifest = {
       format: 'ihvp-dataset',
       version: 1,
@@ -52,6 +59,7 @@ export async function importDataset(options: ImportOptions): Promise<Manifest> {
       rows,
       features: { width },
       labels,
+      ...(source.weighted && { weights: { sum: weightSum } }),
       shuffleSeed,
       shards,
       source: source.description,

@@ -1,8 +1,8 @@
-import { type Data, DataType, RecordBatchReader, Type, type TypeMap } from 'apache-arrow';
+import { type Data, DataType, Type } from 'apache-arrow';
+import { readArrowFile } from '../protocol/arrow-file.js';
 import type { Labels, Manifest, Shard } from '../protocol/dataset.js';
 import { sha256 } from '../protocol/digest.js';
 import { CorruptShardError, IhvpError, LabelOutOfRangeError, NotFiniteError } from '../protocol/errors.js';
-import { checkEnvelope } from './arrow-envelope.js';
 import { firstNotFinite, type LabelArray, labelWidth } from './rows.js';
 
 export interface DecodedShard {
@@ -10,6 +10,8 @@ export interface DecodedShard {
   features: Float32Array;
   /** rows class ids (int32), or rows × label width real numbers (float32). */
   labels: LabelArray;
+  /** rows weights ≥ 0, where the manifest says that there are some. */
+  weights?: Float32Array;
   rows: number;
   /** Source row of each row, from 0. */
   sourceRows: Int32Array | BigInt64Array;
@@ -48,11 +50,8 @@ export function decodeShard(bytes: Uint8Array, manifest: Manifest, shardIndex: n
 class Misfit extends Error {}
 
 function decode(bytes: Uint8Array, rows: number, manifest: Manifest): DecodedShard {
-  checkEnvelope(bytes);
-  const reader = RecordBatchReader.from<TypeMap>(bytes).open();
-  if (reader.isAsync() || !reader.isFile() || reader.numRecordBatches !== 1)
-    throw new Misfit('it is no Arrow IPC file of one record batch');
-  const batch = reader.readRecordBatch(0);
+  const [batch, ...more] = readArrowFile(bytes);
+  if (more.length > 0) throw new Misfit('it has several record batches');
   if (batch?.numRows !== rows)
     throw new Misfit(`it has ${batch?.numRows ?? 0} rows, the manifest says ${rows}`);
   const column = (name: string): Data => {
@@ -63,6 +62,7 @@ function decode(bytes: Uint8Array, rows: number, manifest: Manifest): DecodedSha
   return {
     features: floats(column('features'), 'features', rows, manifest.features.width, true),
     labels: labelsOf(column('label'), rows, manifest.labels),
+    ...(manifest.weights && { weights: values(column('weight'), 'weight', 'float32', Float32Array, rows) }),
     rows,
     sourceRows: sourceRowsOf(column('row'), rows),
   };
@@ -131,6 +131,11 @@ function checkValues(decoded: DecodedShard, manifest: Manifest, shard: Shard): v
     });
   };
   refuse(decoded.features, manifest.features.width, 'feature');
+  if (decoded.weights) {
+    refuse(decoded.weights, 1, 'weight');
+    const negative = decoded.weights.findIndex((weight) => weight < 0);
+    if (negative >= 0) throw corrupt(manifest, shard, `the weight of ${at(negative).text} is negative`);
+  }
   if (labels instanceof Float32Array) return refuse(labels, labelWidth(manifest.labels), 'label');
   const classes = manifest.labels.kind === 'class' ? manifest.labels.classes : 0;
   const row = labels.findIndex((id) => id < 0 || id >= classes);

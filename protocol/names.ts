@@ -20,6 +20,8 @@ export const limits = {
   blockValues: 2 ** 30,
   features: 2 ** 24,
   shards: 1_000_000,
+  /** Of one operator. */
+  leaves: 2 ** 20,
   layers: 1000,
   /** Values of one array of a layer: a parameter, or a row's output. */
   layerValues: 2 ** 28,

@@ -10,10 +10,9 @@ import {
   Table,
   DataType,
   type Data,
-  tableFromIPC,
   tableToIPC,
-  type TypeMap,
 } from 'apache-arrow';
+import { readArrowFile } from './arrow-file.js';
 import { BadFileError, IhvpError, NotFiniteError, ShapeMismatchError } from './errors.js';
 
 /** K vectors of p values each: right-hand sides, solutions, or parameters. */
@@ -47,18 +46,30 @@ export function encodeVectors(values: Float32Array | Float64Array, count: number
 }
 
 /**
- * The block in an Arrow IPC file or stream that `encodeVectors` or another program wrote: its column `vector`, or its
+ * The block in an Arrow IPC file that `encodeVectors` or another program wrote: its column `vector`, or its
  * only column. Throws `BadFileError`, or `NotFiniteError` naming row and column.
  */
 export function decodeVectors(bytes: Uint8Array): VectorBlock {
   try {
-    const table = tableFromIPC<TypeMap>(bytes);
-    const column = table.getChild('vector') ?? (table.numCols === 1 ? table.getChildAt(0) : null);
-    if (!column) throw new BadFileError('the Arrow file has no column "vector"');
-    return checkFinite(joined(column.data.filter((part) => part.length > 0).map(decodePart)));
+    const columns = readArrowFile(bytes).map((batch) => {
+      const column = batch.getChild('vector') ?? (batch.numCols === 1 ? batch.getChildAt(0) : null);
+      if (!column) throw new BadFileError('the Arrow file has no column "vector"');
+      return column.data;
+    });
+    return checkFinite(
+      joined(
+        columns
+          .flat()
+          .filter((part) => part.length > 0)
+          .map(decodePart),
+      ),
+    );
   } catch (error) {
     if (error instanceof IhvpError) throw error;
-    throw new BadFileError('this is no Arrow IPC file of vectors', { cause: error });
+    throw new BadFileError('this is no Arrow IPC file of vectors', {
+      hint: 'write an uncompressed Arrow IPC file (not a stream)',
+      cause: error,
+    });
   }
 }
 
@@ -71,10 +82,11 @@ function decodePart(data: Data): VectorBlock {
     !(values instanceof Float32Array || values instanceof Float64Array)
   )
     throw new BadFileError('the column of vectors is no FixedSizeList of float32 or float64');
-  if (data.nullCount > 0 || items.nullCount > 0) throw new BadFileError('the column of vectors has nulls');
   const { listSize: size } = data.type;
-  if (values.length < data.length * size) throw new BadFileError('the column of vectors ends early');
-  return { values: values.subarray(0, data.length * size), count: data.length, size };
+  if (items.length !== data.length * size || values.length < items.length)
+    throw new BadFileError('the column of vectors ends early');
+  if (data.nullCount > 0 || items.nullCount > 0) throw new BadFileError('the column of vectors has nulls');
+  return { values: values.subarray(0, items.length), count: data.length, size };
 }
 
 function joined(parts: VectorBlock[]): VectorBlock {

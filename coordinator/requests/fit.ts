@@ -1,3 +1,4 @@
+import { networkOf } from '../../protocol/model.js';
 import type { FitRequest } from '../../protocol/requests.js';
 import { newton } from '../solvers/newton.js';
 import type { Context, Outcome } from './context.js';
@@ -23,8 +24,11 @@ export async function fit(request: FitRequest, context: Context): Promise<Outcom
         }),
     },
   );
-  const { name: _, parameters: __, format: ___, version: ____, created: _____, ...network } = prepared.model;
-  await stores.models.put({ ...network, name: request.into }, Float32Array.from(solution.theta), true);
+  await stores.models.put(
+    { ...networkOf(prepared.model), name: request.into },
+    Float32Array.from(solution.theta),
+    true,
+  );
   return {
     status: solution.status,
     advice: solution.advice,

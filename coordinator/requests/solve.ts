@@ -17,7 +17,11 @@ export async function solve(request: SolveRequest, context: Context): Promise<Ou
     advice: solution.advice,
     vectors: { file: 'solution.arrow', values: solution.solutions, count },
     report: {
-      columns: solution.columns.map((status, k) => ({ status, trueResidual: solution.trueResiduals[k]! })),
+      columns: solution.columns.map((status, k) => {
+        const trueResidual = solution.trueResiduals[k]!;
+        // JSON has no number that is not finite.
+        return { status, ...(Number.isFinite(trueResidual) && { trueResidual }) };
+      }),
       iterations: solution.iterations,
       residualHistory: solution.residualHistory,
       ...report,
@@ -59,11 +63,10 @@ async function solveBlock(
     });
     return { solution, report: { damping }, warnings: [] };
   }
-  const smallestShard = Math.min(...prepared.manifest.shards.map(({ rows }) => rows));
-  const { name: _, ...settings } = method;
+  const smallestShard = prepared.manifest.shards.reduce((least, { rows }) => Math.min(least, rows), Infinity);
   const solution = await lissa(operator, new FarmChainRunner(context, block), block, {
     ...options(),
-    ...settings,
+    ...method,
     damping,
   });
   const { standardErrors, effectiveDamping } = solution;
@@ -71,9 +74,9 @@ async function solveBlock(
     solution,
     report: { damping: effectiveDamping, ...(standardErrors && { standardErrors }) },
     warnings:
-      settings.batchSize > smallestShard
+      method.batchSize > smallestShard
         ? [
-            `a minibatch lies within one shard: batch size ${settings.batchSize} was cut to the shards' ${smallestShard} rows`,
+            `a minibatch lies within one shard: batch size ${method.batchSize} was cut to the shards' ${smallestShard} rows`,
           ]
         : [],
   };

@@ -132,8 +132,8 @@ describe('importDataset', () => {
       const store = openStore(location, 'failing', shards);
       const features = source.features.slice();
       features[5 * 42] = NaN;
-      const { gaussianNaN } = { gaussianNaN: { ...source, [Symbol.asyncIterator]: nanRows(features) } };
-      const broken = { source: gaussianNaN, name: 'failing', store, registry, ...again };
+      const nan = { ...source, [Symbol.asyncIterator]: nanRows(features) };
+      const broken = { source: nan, name: 'failing', store, registry, ...again };
       expect(await rejection(importDataset(broken))).toMatchObject({
         code: NotFiniteError.code,
         message: 'NaN in source row 42, feature 0',

@@ -4,11 +4,12 @@ import { describe, expect, it } from '@jest/globals';
 import {
   Field,
   FixedSizeList,
+  Float16,
   Float32,
   Float64,
+  Int32,
   Int64,
   makeData,
-  makeVector,
   RecordBatch,
   Schema,
   Struct,
@@ -32,9 +33,9 @@ function read(bytes: Uint8Array, options: ArrowOptions = { label: 'y' }) {
 
 const scalars = () =>
   new Table({
-    a: makeVector(Float64Array.of(1.5, 2, 3)),
-    b: makeVector(BigInt64Array.of(4n, -5n, 6n)),
-    y: makeVector(Int32Array.of(0, 1, 2)),
+    a: vectorFromArray([1.5, 2, 3], new Float16()),
+    b: vectorFromArray([4n, -5n, 6n], new Int64()),
+    y: vectorFromArray([0, 1, 2], new Int32()),
   });
 
 /** A table of one FixedSizeList<float32> column `features` and the label column given. */

@@ -1,5 +1,6 @@
 import type { Operations } from '../engines/operations.js';
-import type { Curvature, Layer, LayerGradient, ParameterDirections, TangentMaps } from './layer.js';
+import type { Curvature } from '../../protocol/requests.js';
+import type { Layer, LayerGradient, ParameterDirections, TangentMaps } from './layer.js';
 import { addPresent } from './layer.js';
 
 /** A layer and where its inputs come from: indices of earlier nodes, −1 for the network's input. */

@@ -1,7 +1,5 @@
+import type { Curvature } from '../../protocol/requests.js';
 import type { Operations } from '../engines/operations.js';
-
-/** `gauss-newton` leaves out the second derivatives of the network: the terms that carry a delta. */
-export type Curvature = 'hessian' | 'gauss-newton';
 
 /*
  * A layer's four maps: forward, backward, and the directional derivative of each (Pearlmutter's R-operator, 1994).

@@ -120,7 +120,12 @@ const converters: Record<string, Convert> = {
   Reshape(layer) {
     const shape = numbers(option(layer, 'target_shape', 'targetShape'));
     // tfjs writes null for what is left.
-    return [{ type: 'reshape', shape: Array.isArray(shape) ? shape.map((length: number | null) => length ?? -1) : shape }];
+    return [
+      {
+        type: 'reshape',
+        shape: Array.isArray(shape) ? shape.map((length: number | null) => length ?? -1) : shape,
+      },
+    ];
   },
   ZeroPadding2D(layer) {
     channelsLast(layer);

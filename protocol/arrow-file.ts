@@ -1,20 +1,42 @@
-/** Entries of all the lists in the metadata of one file: far more than a shard needs. */
-const maxEntries = 4096;
+import { type RecordBatch, RecordBatchReader, type TypeMap } from 'apache-arrow';
+
+/** Entries of all the lists in the metadata of one file: far more than shards and vectors need. */
+const maxEntries = 65_536;
+const magic = 'ARROW1';
 /** In Schema.fbs, `union Type`. */
 const union = 14;
 
 /**
- * Walks the metadata (FlatBuffers) of an Arrow IPC file before the Arrow library does. The library believes every
+ * The record batches of an Arrow IPC file, as views into its bytes where these are aligned to 8. Throws some error,
+ * of whatever class, if the bytes are no such file; never hangs and never allocates more than the file's size.
+ */
+export function readArrowFile(bytes: Uint8Array): RecordBatch<TypeMap>[] {
+  checkMetadata(bytes);
+  const reader = RecordBatchReader.from<TypeMap>(bytes).open();
+  if (reader.isAsync() || !reader.isFile()) throw new RangeError('no Arrow IPC file');
+  // One by one: the reader's iterator would take up a message of another type again and again.
+  return Array.from({ length: reader.numRecordBatches }, (_, index) => {
+    const batch = reader.readRecordBatch(index);
+    if (!batch) throw new RangeError(`record batch ${index} is missing`);
+    return batch;
+  });
+}
+
+/**
+ * Walks the metadata (FlatBuffers) before the Arrow library does. The library believes every
  * length that stands there, so that a damaged file could keep it busy, or fill the memory, for ever. Throws an error if
- * a list is longer than a shard needs or lies outside the file.
+ * this is no Arrow file, or a list is longer than any of ours or lies outside the file.
  * Layout: https://arrow.apache.org/docs/format/Columnar.html and Arrow's File.fbs, Schema.fbs and Message.fbs.
  */
-export function checkEnvelope(bytes: Uint8Array): void {
+function checkMetadata(bytes: Uint8Array): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const budget = { entries: maxEntries };
   const file = new Table(view, budget, 0);
   // …, footer, int32 length of the footer, "ARROW1".
-  const lengthAt = bytes.length - 10;
+  const text = (from: number) => String.fromCharCode(...bytes.subarray(from, from + magic.length));
+  if (text(0) !== magic || text(bytes.length - magic.length) !== magic)
+    throw new RangeError('no Arrow IPC file');
+  const lengthAt = bytes.length - magic.length - 4;
   const footer = file.root(lengthAt - view.getInt32(lengthAt, true));
   const schema = footer.table(1);
   for (const field of schema?.tables(1) ?? []) checkField(field);
@@ -36,7 +58,7 @@ function checkField(field: Table): void {
   for (const child of field.tables(5)) checkField(child);
   field.count(6);
   // The only type with a list of its own.
-  if (field.byte(2) === union) throw new RangeError('a union is no column of a shard');
+  if (field.byte(2) === union) throw new RangeError('a column is a union');
 }
 
 /** A FlatBuffers table; reading outside the file is a RangeError of the DataView. */

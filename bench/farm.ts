@@ -1,0 +1,111 @@
+import { startLocalFarm } from '../cli/farm.js';
+import { DistributedOperator } from '../coordinator/distributed-operator.js';
+import { Farm } from '../coordinator/farm.js';
+import { importDataset } from '../datasets/import.js';
+import { readMnist } from '../datasets/read-mnist.js';
+import { DatasetRegistry, manifestDigest } from '../datasets/registry.js';
+import { openStore } from '../datasets/stores/open-store.js';
+import type { Manifest } from '../protocol/dataset.js';
+import { cutLeaves } from '../protocol/leaves.js';
+import { parameterLayout } from '../protocol/model.js';
+import { Objects } from '../protocol/objects.js';
+import { normals } from './measure.js';
+import type { BenchRow } from './table.js';
+
+const network = {
+  input: { shape: [784] },
+  layers: [{ type: 'dense' as const, units: 10, useBias: true, activation: 'linear' as const }],
+  loss: 'softmaxCrossEntropy' as const,
+  l2: 0,
+};
+const leafRows = 1024;
+const applies = 20;
+
+interface Rate {
+  /** Seconds of one apply, the mean over all. */
+  wall: number;
+  /** Of these, seconds in which the busiest worker computed. */
+  busy: number;
+}
+
+/** The whole way: real processes, a real broker, MNIST's 60,000 rows. */
+export async function benchFarm(): Promise<BenchRow[]> {
+  const one = await withFarm(1, (operator) => rate(operator, 1));
+  const { two, ten } = await withFarm(2, async (operator) => ({
+    two: await rate(operator, 1),
+    ten: await rate(operator, 10),
+  }));
+  const title = 'softmax regression, p = 7,850, 60,000 rows of MNIST';
+  return [
+    {
+      case: title,
+      metric: 'applies/s, two workers ÷ one',
+      value: one.wall / two.wall,
+      goal: 1.7,
+      better: 'higher',
+    },
+    {
+      case: title,
+      metric: 'ms an apply beyond the arithmetic',
+      value: 1000 * (two.wall - two.busy),
+      goal: 5,
+      better: 'lower',
+    },
+    { case: title, metric: 'apply K = 10 ÷ K = 1', value: ten.wall / two.wall, goal: 7, better: 'lower' },
+  ];
+}
+
+async function rate(operator: DistributedOperator, count: number): Promise<Rate> {
+  const block = Float64Array.from(normals(count * operator.size, 4));
+  await operator.multiply(block, count);
+  const busyOf = () => new Map([...operator.stats].map(([id, { busySeconds }]) => [id, busySeconds]));
+  const before = busyOf();
+  const began = performance.now();
+  for (let i = 0; i < applies; i++) await operator.multiply(block, count);
+  const wall = (performance.now() - began) / 1000 / applies;
+  const busy = Math.max(...[...busyOf()].map(([id, seconds]) => seconds - (before.get(id) ?? 0)));
+  return { wall, busy: busy / applies };
+}
+
+async function withFarm<T>(workers: number, work: (operator: DistributedOperator) => Promise<T>): Promise<T> {
+  const local = await startLocalFarm({ workers, threads: 1, engine: 'wasm', say: () => {} });
+  const { nc, names } = local.client;
+  const farm = new Farm(nc, names, 'bench');
+  try {
+    const manifest = await importMnist(local.client);
+    const dataset = { name: manifest.name, sha256: manifestDigest(manifest) };
+    const p = parameterLayout(network).count;
+    const leaves = cutLeaves(manifest.shards, leafRows).length;
+    await farm.atLeastOne(AbortSignal.timeout(10_000));
+    while (farm.workers().length < workers) await farm.changed(AbortSignal.timeout(10_000));
+    const operator = new DistributedOperator(
+      farm,
+      { operator: 'bench', network, dataset, leafRows, curvature: 'hessian', hvp: { mode: 'exact' } },
+      { parameters: p, weight: manifest.rows, leaves, l2: new Float64Array(p) },
+      AbortSignal.timeout(300_000),
+    );
+    try {
+      await operator.moveTo(normals(p, 1, 0.05));
+      return await work(operator);
+    } finally {
+      operator.close();
+    }
+  } finally {
+    farm.close();
+    await local.stop();
+  }
+}
+
+async function importMnist({
+  nc,
+  names,
+}: Awaited<ReturnType<typeof startLocalFarm>>['client']): Promise<Manifest> {
+  const shards = await Objects.open(nc, names.stores.shards);
+  return importDataset({
+    source: await readMnist('train'),
+    name: 'mnist-train',
+    store: openStore('nats:', 'mnist-train', shards),
+    registry: await DatasetRegistry.open(nc, names),
+    shuffleSeed: 0,
+  });
+}

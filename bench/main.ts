@@ -1,0 +1,7 @@
+import { benchFarm } from './farm.js';
+import { benchProduct } from './product.js';
+import { report } from './table.js';
+
+// The farm first: its processes need both cores, and this one has not warmed up an engine of its own yet.
+const farm = await benchFarm();
+report([...(await benchProduct()), ...farm]);
