@@ -102,12 +102,16 @@ const binary: Record<string, Case> = {
   sub: pair((t, a, b) => t.sub(a, b), (a, b) => a - b),
   mul: pair((t, a, b) => t.mul(a, b), (a, b) => a * b),
   div: pair((t, a, b) => t.div(a, b), (a, b) => a / b, positive),
+  addN: pair(
+    (t, a, b) => t.addN([t.mul(a, b), t.mul(b, a), t.square(t.mul(b, a))]),
+    (a, b) => 2 * a * b + (a * b) ** 2,
+  ),
   squaredDifference: pair((t, a, b) => t.squaredDifference(a, b), (a, b) => (a - b) ** 2),
   maximum: pair((t, a, b) => t.maximum(a, b), Math.max),
   minimum: pair((t, a, b) => t.minimum(a, b), Math.min),
   pow: pair((t, a, b) => t.pow(a, b), Math.pow, positive),
   'pow, whole exponents of signed bases': pair(
-    (t, a, b) => t.addN([t.pow(a, 0), t.pow(a, 1), t.pow(b, 2), t.pow(a, t.scalar(3, 'int32'))]),
+    (t, a, b) => t.add(t.add(t.pow(a, 0), t.pow(a, 1)), t.add(t.pow(b, 2), t.pow(a, t.scalar(3, 'int32')))),
     (a, b) => 1 + a + b * b + a ** 3,
   ),
   prelu: {

@@ -1,11 +1,16 @@
 import * as tf from '@tensorflow/tfjs';
 import { attributes, type Executed, type Rule } from '../rule.js';
 
+type Axes = number | number[] | null;
+
 /** The axes that were reduced, and the shape of the result with those axes kept as 1. */
 function reduction(executed: Executed) {
   const { shape } = executed.inputs.x!;
-  const { axis } = attributes<{ axis?: number | number[] | null }>(executed);
-  const axes = axis === undefined || axis === null ? shape.map((_, i) => i) : tf.util.parseAxisParam(axis, shape);
+  const given = attributes<{ axis?: Axes; reductionIndices?: Axes }>(executed);
+  // Max alone has another word for it.
+  const axis = given.axis ?? given.reductionIndices;
+  const axes =
+    axis === undefined || axis === null ? shape.map((_, i) => i) : tf.util.parseAxisParam(axis, shape);
   return {
     count: axes.reduce((product, i) => product * shape[i]!, 1),
     axes,
