@@ -76,30 +76,46 @@ export async function evaluate(
   engine.dispose([losses, gradient]);
   const row = rowLosses.findIndex((loss) => !Number.isFinite(loss));
   if (row >= 0)
-    throw new NotFiniteError(`the loss of row ${row} of this batch is ${rowLosses[row]}`, { details: { row } });
+    throw new NotFiniteError(`the loss of row ${row} of this batch is ${rowLosses[row]}`, {
+      details: { row },
+    });
   return { loss: rowLosses.reduce((sum, loss) => sum + loss, 0), gradient: finite(values, 'gradient') };
 }
 
-/** The loss of each row, and nothing else. */
-export async function rowLosses(
+/** The same, with the piecewise constant parts of loss and gradient. */
+export async function evaluateWithPieces(
   engine: Engine<tf.Tensor>,
   bound: BoundObjective,
   batch: Batch,
-): Promise<Float32Array> {
-  const losses = engine.tidy(
+): Promise<LossAndGradient & { pieces: Float32Array[] }> {
+  const { losses, gradient, pieces } = engine.tidy(
     () => {
       const tape = new Tape();
       try {
-        return tf.clone(trace(tape, bound.objective, bound.parameters, batch, bound.width));
+        const rowLosses = trace(tape, bound.objective, bound.parameters, batch, bound.width);
+        const seeds = [tf.onesLike(rowLosses)];
+        const gradients = recorded(tape, () => tape.backward([rowLosses], seeds, bound.parameters));
+        return {
+          losses: tf.clone(rowLosses),
+          gradient: tf.clone(flat(bound.layout, gradients)),
+          pieces: tape.pieces.map((piece) => tf.cast(tf.clone(piece), 'float32')),
+        };
       } finally {
         tape.dispose();
       }
     },
-    (made) => [made],
+    (made) => [made.losses, made.gradient, ...made.pieces],
   );
-  const values = await engine.download(losses);
-  engine.dispose([losses]);
-  return values;
+  const made = [losses, gradient, ...pieces];
+  const [rowLosses, values, ...pieceValues] = await Promise.all(
+    made.map((tensor) => engine.download(tensor)),
+  );
+  engine.dispose(made);
+  return {
+    loss: rowLosses!.reduce((sum, loss) => sum + loss, 0),
+    gradient: finite(values!, 'gradient'),
+    pieces: pieceValues,
+  };
 }
 
 /** Runs loss and gradient once and keeps what products need. Free it with `tape.dispose()`. */
@@ -174,11 +190,7 @@ export async function rowDerivatives(
 }
 
 /** Where the gradient is something, with the part of v that belongs there. */
-function seeded(
-  layout: ParameterLayout,
-  gradient: readonly (tf.Tensor | undefined)[],
-  vector: Float32Array,
-) {
+function seeded(layout: ParameterLayout, gradient: readonly (tf.Tensor | undefined)[], vector: Float32Array) {
   const parts = uploadVector(layout, vector);
   const pairs = gradient.flatMap((output, index) => (output ? [{ output, seed: parts[index]! }] : []));
   return { outputs: pairs.map(({ output }) => output), seeds: pairs.map(({ seed }) => seed) };

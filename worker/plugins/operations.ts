@@ -12,7 +12,8 @@ function sigmoidCrossEntropy<T extends tf.Tensor, O extends tf.Tensor>(
   labelSmoothing = 0,
   reduction?: tf.Reduction,
 ): O {
-  const smoothed = labelSmoothing === 0 ? labels : tf.add(tf.mul(labels, 1 - labelSmoothing), labelSmoothing / 2);
+  const smoothed =
+    labelSmoothing === 0 ? labels : tf.add(tf.mul(labels, 1 - labelSmoothing), labelSmoothing / 2);
   const losses = tf.sub(tf.softplus(logits), tf.mul(logits, smoothed));
   return tf.losses.computeWeightedLoss(losses, weights, reduction);
 }

@@ -38,8 +38,15 @@ function parseObjective(file: string, name: string, value: unknown): Objective {
       hint: 'export const name = { parameters: { weight: [4] }, loss: (tf, parameters, features, labels) => … }',
     });
   parseValue(nameSchema, name, `the objective's name "${name}"`);
-  const described = Object.entries(parameters).map(([key, shape]) => ({ name: key, shape: shape as unknown }));
-  const plugin = parseValue(pluginSchema, { name, parameters: described }, `${file}: the parameters of "${name}"`);
+  const described = Object.entries(parameters).map(([key, shape]) => ({
+    name: key,
+    shape: shape as unknown,
+  }));
+  const plugin = parseValue(
+    pluginSchema,
+    { name, parameters: described },
+    `${file}: the parameters of "${name}"`,
+  );
   return {
     parameters: Object.fromEntries(plugin.parameters.map((entry) => [entry.name, entry.shape])),
     loss: loss as Loss,

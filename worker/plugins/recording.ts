@@ -44,9 +44,10 @@ export function recorded<R>(tape: Tape | undefined, work: () => R): R {
     const rule = ruleOf(kernel);
     const result = native.runKernel(kernel, kernel === tf.BatchMatMul ? inputs : given, attrs);
     const outputs = Array.isArray(result) ? result : [result];
-    // An integer result is a constant: its derivative is zero where it has one.
+    // An integer result is a constant too: its derivative is zero where it has one.
     if (rule && outputs.every(({ dtype }) => dtype === 'float32'))
       tape!.record({ kernel, inputs, attrs, outputs });
+    else for (const piece of outputs) tape!.recordPiece(piece);
     return result;
   };
   const refuseReading = (dataId: object) => {

@@ -11,6 +11,7 @@ export class Tape {
   #dependent = new Set<number>();
   #dependentData = new WeakSet<object>();
   #held = new Set<tf.Tensor>();
+  #pieces: tf.Tensor[] = [];
 
   /** Follows what is computed from these; they stay their owner's. */
   watch(tensors: readonly tf.Tensor[]): void {
@@ -36,6 +37,16 @@ export class Tape {
     this.#executed.push(executed);
     for (const tensor of [...Object.values(executed.inputs), ...executed.outputs]) this.#hold(tensor);
     for (const output of executed.outputs) this.#mark(output);
+  }
+
+  /** A piecewise constant result of what is followed: where it changes, the loss has a kink. */
+  recordPiece(piece: tf.Tensor): void {
+    this.#pieces.push(piece);
+    this.#hold(piece);
+  }
+
+  get pieces(): readonly tf.Tensor[] {
+    return this.#pieces;
   }
 
   /**
@@ -79,6 +90,7 @@ export class Tape {
       for (const input of Object.values(executed.inputs)) needed.add(input.id);
     }
     this.#executed = kept;
+    this.#pieces = [];
     const named = new Set(kept.flatMap(({ inputs, outputs: made }) => [...Object.values(inputs), ...made]));
     for (const tensor of outputs) named.add(tensor);
     const freed = [...this.#held].filter((tensor) => !named.has(tensor));
@@ -96,6 +108,7 @@ export class Tape {
     tf.dispose([...this.#held]);
     this.#held.clear();
     this.#executed = [];
+    this.#pieces = [];
   }
 
   #mark(tensor: tf.Tensor): void {

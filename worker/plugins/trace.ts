@@ -6,7 +6,6 @@ import { pluginOperations } from './operations.js';
 import { recorded } from './recording.js';
 import type { Tape } from './tape.js';
 
-
 /**
  * Runs the loss function on the rows of a batch, recording what depends on `parameters`, which the tape watches from
  * now on. Call it within `tf.tidy`.
@@ -35,7 +34,9 @@ export function trace(
       { hint: 'return the loss of each row, not a sum or mean: with tf.losses say tf.Reduction.NONE' },
     );
   if (!tape.depends(losses))
-    throw new UnsupportedError('the loss does not depend on the parameters through operations that differentiate');
+    throw new UnsupportedError(
+      'the loss does not depend on the parameters through operations that differentiate',
+    );
   return losses;
 }
 

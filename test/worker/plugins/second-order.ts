@@ -3,7 +3,13 @@ import { expect } from '@jest/globals';
 import { pluginLayout } from '../../../protocol/plugin-model.js';
 import type { Batch } from '../../../worker/curvature/batch.js';
 import { openEngine } from '../../../worker/engines/select.js';
-import { bindObjective, evaluate, linearize, product, rowDerivatives } from '../../../worker/plugins/linearization.js';
+import {
+  bindObjective,
+  evaluate,
+  linearize,
+  product,
+  rowDerivatives,
+} from '../../../worker/plugins/linearization.js';
 import type { Loss } from '../../../worker/plugins/objective.js';
 import { generator } from '../../../protocol/random.js';
 
@@ -26,7 +32,9 @@ export const kernelsSeen = new Set<string>();
 
 function uniform(count: number, seed: number, [low, high]: [number, number]): number[] {
   const random = generator(seed);
-  return Array.from({ length: count }, () => Math.fround(low + (high - low) * ((random.next() >>> 8) / 2 ** 24)));
+  return Array.from({ length: count }, () =>
+    Math.fround(low + (high - low) * ((random.next() >>> 8) / 2 ** 24)),
+  );
 }
 
 /** Remembers the kernels that the loss itself asks for. */
@@ -62,7 +70,9 @@ export async function expectSecondOrder(engineName: string, given: Case, toleran
   const labels = uniform(rows, 3, [0, classes ?? 1]).map(Math.floor);
   const batch: Batch = { rows, features: Float32Array.from(features), labels: Int32Array.from(labels) };
   const cut = (values: number[]) =>
-    Object.fromEntries(layout.slices.map(({ name, offset, size }) => [name, values.slice(offset, offset + size)]));
+    Object.fromEntries(
+      layout.slices.map(({ name, offset, size }) => [name, values.slice(offset, offset + size)]),
+    );
   const rowLoss = (values: number[], row: number) =>
     given.reference(cut(values), features.slice(row * width, (row + 1) * width), [labels[row]!]);
   const total = (values: number[]) => labels.reduce((sum, _, row) => sum + rowLoss(values, row), 0);
@@ -72,7 +82,8 @@ export async function expectSecondOrder(engineName: string, given: Case, toleran
   const { loss, gradient } = await evaluate(engine, bound, batch);
   expect(Math.abs(loss - total(theta))).toBeLessThan(tolerance * Math.max(1, Math.abs(total(theta))));
   const h = 1e-4;
-  const moved = (values: number[], i: number, step: number) => values.map((value, j) => (j === i ? value + step : value));
+  const moved = (values: number[], i: number, step: number) =>
+    values.map((value, j) => (j === i ? value + step : value));
   const differences = theta.map((_, i) => (total(moved(theta, i, h)) - total(moved(theta, i, -h))) / (2 * h));
   expectClose(gradient, differences, tolerance);
 

@@ -6,7 +6,9 @@ type Image = number[][][];
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
 const image = (values: number[], height: number, width: number, channels: number): Image =>
-  range(height).map((i) => range(width).map((j) => range(channels).map((c) => values[(i * width + j) * channels + c]!)));
+  range(height).map((i) =>
+    range(width).map((j) => range(channels).map((c) => values[(i * width + j) * channels + c]!)),
+  );
 
 interface Window {
   size: [number, number];
@@ -40,12 +42,14 @@ const windows: Record<string, Window> = {
 };
 
 type Pair = [number, number];
-const pixels = (x: tf.Tensor2D, t: typeof tf | object) => {
-  void t;
-  return x.reshape([-1, height, width, channels]) as tf.Tensor4D;
-};
+const pixels = (x: tf.Tensor2D) => x.reshape<tf.Tensor4D>([-1, height, width, channels]);
 const imageOf = (x: number[], scale: number[]) =>
-  image(x.map((value, i) => value * scale[i % channels]!), height, width, channels);
+  image(
+    x.map((value, i) => value * scale[i % channels]!),
+    height,
+    width,
+    channels,
+  );
 
 function convolution({ size, stride, dilation, same }: Window, fused: boolean): Case {
   const units = 3;
@@ -56,25 +60,37 @@ function convolution({ size, stride, dilation, same }: Window, fused: boolean): 
     width: height * width * channels,
     rows: 2,
     loss: (t, { scale, kernel, bias }, x) => {
-      const input = t.mul(pixels(x, t), scale!) as tf.Tensor4D;
+      const input = t.mul(pixels(x), scale!) as tf.Tensor4D;
       const filter = kernel as tf.Tensor4D;
       const y = fused
-        ? t.fused.conv2d({ x: input, filter, strides: stride, pad, dilations: dilation, bias: bias!, activation: 'sigmoid' })
+        ? t.fused.conv2d({
+            x: input,
+            filter,
+            strides: stride,
+            pad,
+            dilations: dilation,
+            bias: bias!,
+            activation: 'sigmoid',
+          })
         : t.sigmoid(t.add(t.conv2d(input, filter, stride, pad, 'NHWC', dilation), bias!));
       return t.sum(t.square(y), [1, 2, 3]);
     },
     reference: ({ scale, kernel, bias }, x) =>
       sum(
-        seen(imageOf(x, scale!), { size, stride, dilation, same }).flat().flatMap((views) =>
-          range(units).map((unit) => {
-            const z = sum(
-              views.flatMap((view, position) =>
-                range(channels).map((c) => (view?.[c] ?? 0) * kernel![(position * channels + c) * units + unit]!),
-              ),
-            );
-            return (1 / (1 + Math.exp(-z - bias![unit]!))) ** 2;
-          }),
-        ),
+        seen(imageOf(x, scale!), { size, stride, dilation, same })
+          .flat()
+          .flatMap((views) =>
+            range(units).map((unit) => {
+              const z = sum(
+                views.flatMap((view, position) =>
+                  range(channels).map(
+                    (c) => (view?.[c] ?? 0) * kernel![(position * channels + c) * units + unit]!,
+                  ),
+                ),
+              );
+              return (1 / (1 + Math.exp(-z - bias![unit]!))) ** 2;
+            }),
+          ),
       ),
   };
 }
@@ -86,9 +102,15 @@ function depthwise({ size, stride, dilation, same }: Window, multiplier: number,
     width: height * width * channels,
     rows: 2,
     loss: (t, { scale, kernel }, x) => {
-      const input = t.mul(pixels(x, t), scale!) as tf.Tensor4D;
+      const input = t.mul(pixels(x), scale!) as tf.Tensor4D;
       const filter = kernel as tf.Tensor4D;
-      const options = { x: input, filter, strides: stride as Pair, pad, dilations: dilation as Pair } as const;
+      const options = {
+        x: input,
+        filter,
+        strides: stride as Pair,
+        pad,
+        dilations: dilation as Pair,
+      } as const;
       const y = fused
         ? t.fused.depthwiseConv2d({ ...options, activation: 'elu' })
         : t.elu(t.depthwiseConv2d(input, filter, stride, pad, 'NHWC', dilation));
@@ -96,18 +118,20 @@ function depthwise({ size, stride, dilation, same }: Window, multiplier: number,
     },
     reference: ({ scale, kernel }, x) =>
       sum(
-        seen(imageOf(x, scale!), { size, stride, dilation, same }).flat().flatMap((views) =>
-          range(channels * multiplier).map((out) => {
-            const c = Math.floor(out / multiplier);
-            const z = sum(
-              views.map(
-                (view, position) =>
-                  (view?.[c] ?? 0) * kernel![(position * channels + c) * multiplier + (out % multiplier)]!,
-              ),
-            );
-            return (z > 0 ? z : Math.expm1(z)) ** 2;
-          }),
-        ),
+        seen(imageOf(x, scale!), { size, stride, dilation, same })
+          .flat()
+          .flatMap((views) =>
+            range(channels * multiplier).map((out) => {
+              const c = Math.floor(out / multiplier);
+              const z = sum(
+                views.map(
+                  (view, position) =>
+                    (view?.[c] ?? 0) * kernel![(position * channels + c) * multiplier + (out % multiplier)]!,
+                ),
+              );
+              return (z > 0 ? z : Math.expm1(z)) ** 2;
+            }),
+          ),
       ),
   };
 }
@@ -119,18 +143,20 @@ function pool({ size, stride, same }: Window, kind: 'max' | 'average'): Case {
     width: height * width * channels,
     rows: 2,
     loss: (t, { scale }, x) => {
-      const input = t.tanh(t.mul(pixels(x, t), scale!)) as tf.Tensor4D;
+      const input = t.tanh(t.mul(pixels(x), scale!)) as tf.Tensor4D;
       const y = kind === 'max' ? t.maxPool(input, size, stride, pad) : t.avgPool(input, size, stride, pad);
       return t.sum(t.square(y), [1, 2, 3]);
     },
     reference: ({ scale }, x) =>
       sum(
-        seen(imageOf(x, scale!), { size, stride, dilation: [1, 1], same }).flat().flatMap((views) =>
-          range(channels).map((c) => {
-            const values = views.flatMap((view) => (view ? [Math.tanh(view[c]!)] : []));
-            return (kind === 'max' ? Math.max(...values) : sum(values) / values.length) ** 2;
-          }),
-        ),
+        seen(imageOf(x, scale!), { size, stride, dilation: [1, 1], same })
+          .flat()
+          .flatMap((views) =>
+            range(channels).map((c) => {
+              const values = views.flatMap((view) => (view ? [Math.tanh(view[c]!)] : []));
+              return (kind === 'max' ? Math.max(...values) : sum(values) / values.length) ** 2;
+            }),
+          ),
       ),
   };
 }
@@ -141,7 +167,16 @@ describe.each(['cpu', 'wasm'])('second derivatives of windows on %s', (engine) =
     await expectSecondOrder(engine, convolution(window, false));
     await expectSecondOrder(engine, convolution(window, true));
   });
-  it.each(Object.entries(windows).filter(([, { stride: [a, b] }]) => a === b))('depthwiseConv2d: %s', async (_, window) => {
+  it.each(
+    Object.entries(windows).filter(
+      ([
+        ,
+        {
+          stride: [a, b],
+        },
+      ]) => a === b,
+    ),
+  )('depthwiseConv2d: %s', async (_, window) => {
     await expectSecondOrder(engine, depthwise(window, 1, false));
     await expectSecondOrder(engine, depthwise(window, 2, true));
   });
@@ -159,9 +194,7 @@ describe.each(['cpu', 'wasm'])('second derivatives of windows on %s', (engine) =
         sum(
           range(4).flatMap((at) =>
             range(2).map((unit) =>
-              Math.tanh(
-                sum(range(6).map((k) => x[at * 2 + k]! * kernel![k * 2 + unit]!)),
-              ),
+              Math.tanh(sum(range(6).map((k) => x[at * 2 + k]! * kernel![k * 2 + unit]!))),
             ),
           ),
         ),

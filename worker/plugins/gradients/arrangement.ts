@@ -32,15 +32,14 @@ const gatherRules: Record<string, Rule> = {
         const before = product(x.shape.slice(0, along));
         const after = product(x.shape.slice(along + 1));
         const width = x.shape[along]!;
-        const rows = tf.reshape(
-          tf.transpose(tf.reshape(dy!, [before, indices.size, after]), [1, 0, 2]),
-          [indices.size, before * after],
-        );
-        const summed = tf.scatterND(
-          tf.reshape(tf.cast(indices, 'int32'), [indices.size, 1]),
-          rows,
-          [width, before * after],
-        );
+        const rows = tf.reshape(tf.transpose(tf.reshape(dy!, [before, indices.size, after]), [1, 0, 2]), [
+          indices.size,
+          before * after,
+        ]);
+        const summed = tf.scatterND(tf.reshape(tf.cast(indices, 'int32'), [indices.size, 1]), rows, [
+          width,
+          before * after,
+        ]);
         const back = tf.transpose(tf.reshape(summed, [width, before, after]), [1, 0, 2]);
         return tf.reshape(back, x.shape);
       },
@@ -56,7 +55,13 @@ export const arrangementRules: Record<string, Rule> = {
   ExpandDims: reshaped,
   Transpose: ([dy], executed) => {
     const { perm } = attributes<tf.TransposeAttrs>(executed);
-    return { x: () => tf.transpose(dy!, perm.map((_, axis) => perm.indexOf(axis))) };
+    return {
+      x: () =>
+        tf.transpose(
+          dy!,
+          perm.map((_, axis) => perm.indexOf(axis)),
+        ),
+    };
   },
   Reverse: ([dy], executed) => ({ x: () => tf.reverse(dy!, attributes<tf.ReverseAttrs>(executed).dims) }),
   Slice: ([dy], executed) => {
@@ -77,7 +82,14 @@ export const arrangementRules: Record<string, Rule> = {
   PadV2: ([dy], executed) => {
     const x = executed.inputs.x!;
     const { paddings } = attributes<tf.PadV2Attrs>(executed);
-    return { x: () => tf.slice(dy!, paddings.map(([before]) => before), x.shape) };
+    return {
+      x: () =>
+        tf.slice(
+          dy!,
+          paddings.map(([before]) => before),
+          x.shape,
+        ),
+    };
   },
   /** For each repeated axis: the sum over its repeats. */
   Tile: ([dy], executed) => {

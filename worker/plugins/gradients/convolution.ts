@@ -36,10 +36,7 @@ function views(x: tf.Tensor, windows: Windows, padding: number): tf.Tensor4D[] {
   const { outHeight, outWidth, padInfo } = windows;
   const extent = (size: number, dilation: number, out: number, stride: number) =>
     (size - 1) * dilation + out * stride;
-  const tall = Math.max(
-    extent(filterHeight, dilationHeight, outHeight, strideHeight),
-    padInfo.top + height,
-  );
+  const tall = Math.max(extent(filterHeight, dilationHeight, outHeight, strideHeight), padInfo.top + height);
   const wide = Math.max(extent(filterWidth, dilationWidth, outWidth, strideWidth), padInfo.left + width);
   const before = { top: padInfo.top, left: padInfo.left };
   const margins: [number, number][] = [
@@ -105,12 +102,7 @@ const depthwise: Expansion = (inputs, attrs) => {
     return tf.mul(tf.expandDims(view, 4), weights);
   });
   const sum = terms.length === 1 ? terms[0]! : tf.addN(terms);
-  return tf.reshape(sum, [
-    inputs.x!.shape[0]!,
-    windows.outHeight,
-    windows.outWidth,
-    channels * multiplier,
-  ]);
+  return tf.reshape(sum, [inputs.x!.shape[0]!, windows.outHeight, windows.outWidth, channels * multiplier]);
 };
 
 function poolWindows(x: tf.Tensor, attrs: object): Windows {

@@ -40,7 +40,11 @@ export function plainProduct(
 }
 
 /** activation(y + bias), as the fused kernels name it. */
-export function fusedTail(y: tf.Tensor, inputs: Readonly<Record<string, tf.Tensor>>, attrs: object): tf.Tensor {
+export function fusedTail(
+  y: tf.Tensor,
+  inputs: Readonly<Record<string, tf.Tensor>>,
+  attrs: object,
+): tf.Tensor {
   const { activation, leakyreluAlpha } = attributes<tf._FusedMatMulAttrs>({ attrs });
   const { bias, preluActivationWeights: alpha } = inputs;
   const sum = bias ? tf.add(y, bias) : y;

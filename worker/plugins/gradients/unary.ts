@@ -51,10 +51,7 @@ export const unaryRules: Record<string, Rule> = {
   }),
   ClipByValue: unary((x, _, executed) => {
     const { clipValueMin, clipValueMax } = attributes<tf.ClipByValueAttrs>(executed);
-    return tf.cast(
-      tf.logicalAnd(tf.greaterEqual(x, clipValueMin), tf.lessEqual(x, clipValueMax)),
-      'float32',
-    );
+    return tf.cast(tf.logicalAnd(tf.greaterEqual(x, clipValueMin), tf.lessEqual(x, clipValueMax)), 'float32');
   }),
   Softmax: ([dy], { outputs }) => ({
     logits: () => {
