@@ -26,6 +26,8 @@ export const pluginNetworkSchema = z.strictObject({
   plugin: pluginSchema,
   /** Regularisation: the objective is mean ℓ + (l2/2)·‖θ‖², so the Hessian gains l2·I. */
   l2: z.number().min(0).default(0),
+  /** `false`: l2 leaves out all parameters of fewer than two axes. */
+  l2Biases: z.boolean().optional(),
 });
 
 export type Plugin = z.infer<typeof pluginSchema>;

@@ -1,9 +1,7 @@
 import { uniformFloat32 } from 'pure-rand/distribution/uniformFloat32';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { parameterLayout } from '../../protocol/model.js';
-import type { Network } from '../../protocol/model.js';
-
-type Architecture = Pick<Network, 'input' | 'layers'>;
+import type { Architecture } from '../../protocol/model.js';
 
 /** θ = 0: right for a convex model; a network with hidden layers cannot leave it by descent. */
 export function zeroParameters(network: Architecture): Float32Array {

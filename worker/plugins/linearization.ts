@@ -11,7 +11,7 @@ import { trace } from './trace.js';
 
 /*
  * Reverse over reverse, with the first of the two sweeps done once: the loss and the gradient pass are recorded on one
- * tape, g = Σᵢ uᵢ·∇ℓᵢ with u = 1, and each product is a sweep back over it from g with the seed v:
+ * tape, g = Σᵢ uᵢ·∇ℓᵢ with u the rows' weights, and each product is a sweep back over it from g with the seed v:
  * ∂(gᵀv)/∂θ = H·v, and ∂(gᵀv)/∂uᵢ = ∇ℓᵢᵀ·v for every row at once.
  */
 
@@ -26,13 +26,15 @@ export interface BoundObjective {
 }
 
 export interface PluginLinearization {
-  rows: number;
+  batch: Batch;
   bound: BoundObjective;
   tape: Tape;
+  /** Of each row. */
+  losses: tf.Tensor;
+  /** u, 1 where the rows have no weights. */
   rowWeights: tf.Tensor;
   /** Of the sum over the rows, for each array of parameters; undefined where the loss does not depend on it. */
   gradient: readonly (tf.Tensor | undefined)[];
-  bytes: number;
 }
 
 /** Uploads θ (p values). @throws ShapeMismatchError for another length */
@@ -50,36 +52,51 @@ export function bindObjective(
   return { objective, layout, width, parameters, held: parameters };
 }
 
-/** Loss and gradient summed over the rows, the loss in float64. Keeps nothing on the device. */
+/** Runs loss and gradient once and keeps what products need. Free it with `tape.dispose()`. */
+export function linearize(
+  engine: Engine<tf.Tensor>,
+  bound: BoundObjective,
+  batch: Batch,
+): PluginLinearization {
+  const linearization = recordedPass(engine, bound, batch);
+  const { tape, losses, rowWeights, gradient } = linearization;
+  tape.keepOnly([losses, rowWeights, ...gradient.filter((tensor) => tensor !== undefined)]);
+  return linearization;
+}
+
+/** Loss and gradient of a linearization, summed over the rows (times their weights), the loss in float64. */
+export async function lossAndGradient(
+  engine: Engine<tf.Tensor>,
+  { bound, losses, gradient, batch: { weights } }: PluginLinearization,
+): Promise<LossAndGradient> {
+  const sum = engine.tidy(
+    () => flat(bound.layout, gradient),
+    (made) => [made],
+  );
+  const values = await engine.download(sum);
+  const rowLosses = await engine.download(losses);
+  engine.dispose([sum]);
+  const row = rowLosses.findIndex((loss) => !Number.isFinite(loss));
+  if (row >= 0)
+    throw new NotFiniteError(`the loss of row ${row} of this batch is ${rowLosses[row]}`, { details: { row } });
+  return {
+    loss: rowLosses.reduce((total, loss, i) => total + loss * (weights?.[i] ?? 1), 0),
+    gradient: finite(values, 'gradient'),
+  };
+}
+
+/** Loss and gradient summed over the rows. Keeps nothing on the device. */
 export async function evaluate(
   engine: Engine<tf.Tensor>,
   bound: BoundObjective,
   batch: Batch,
 ): Promise<LossAndGradient> {
-  const { losses, gradient } = engine.tidy(
-    () => {
-      const tape = new Tape();
-      try {
-        const rowLosses = trace(tape, bound.objective, bound.parameters, batch, bound.width);
-        const gradients = recorded(undefined, () =>
-          tape.backward([rowLosses], [tf.onesLike(rowLosses)], bound.parameters),
-        );
-        return { losses: tf.clone(rowLosses), gradient: flat(bound.layout, gradients) };
-      } finally {
-        tape.dispose();
-      }
-    },
-    (made) => [made.losses, made.gradient],
-  );
-  const rowLosses = await engine.download(losses);
-  const values = await engine.download(gradient);
-  engine.dispose([losses, gradient]);
-  const row = rowLosses.findIndex((loss) => !Number.isFinite(loss));
-  if (row >= 0)
-    throw new NotFiniteError(`the loss of row ${row} of this batch is ${rowLosses[row]}`, {
-      details: { row },
-    });
-  return { loss: rowLosses.reduce((sum, loss) => sum + loss, 0), gradient: finite(values, 'gradient') };
+  const linearization = linearize(engine, bound, batch);
+  try {
+    return await lossAndGradient(engine, linearization);
+  } finally {
+    linearization.tape.dispose();
+  }
 }
 
 /** The same, with the piecewise constant parts of loss and gradient. */
@@ -88,52 +105,33 @@ export async function evaluateWithPieces(
   bound: BoundObjective,
   batch: Batch,
 ): Promise<LossAndGradient & { pieces: Float32Array[] }> {
-  const { losses, gradient, pieces } = engine.tidy(
-    () => {
-      const tape = new Tape();
-      try {
-        const rowLosses = trace(tape, bound.objective, bound.parameters, batch, bound.width);
-        const seeds = [tf.onesLike(rowLosses)];
-        const gradients = recorded(tape, () => tape.backward([rowLosses], seeds, bound.parameters));
-        return {
-          losses: tf.clone(rowLosses),
-          gradient: tf.clone(flat(bound.layout, gradients)),
-          pieces: tape.pieces.map((piece) => tf.cast(tf.clone(piece), 'float32')),
-        };
-      } finally {
-        tape.dispose();
-      }
-    },
-    (made) => [made.losses, made.gradient, ...made.pieces],
-  );
-  const made = [losses, gradient, ...pieces];
-  const [rowLosses, values, ...pieceValues] = await Promise.all(
-    made.map((tensor) => engine.download(tensor)),
-  );
-  engine.dispose(made);
-  return {
-    loss: rowLosses!.reduce((sum, loss) => sum + loss, 0),
-    gradient: finite(values!, 'gradient'),
-    pieces: pieceValues,
-  };
+  const pass = recordedPass(engine, bound, batch);
+  try {
+    const pieces = engine.tidy(
+      () => pass.tape.pieces.map((piece) => tf.cast(tf.clone(piece), 'float32')),
+      (made) => made,
+    );
+    const values = await Promise.all(pieces.map((piece) => engine.download(piece)));
+    engine.dispose(pieces);
+    return { ...(await lossAndGradient(engine, pass)), pieces: values };
+  } finally {
+    pass.tape.dispose();
+  }
 }
 
-/** Runs loss and gradient once and keeps what products need. Free it with `tape.dispose()`. */
-export function linearize(
-  engine: Engine<tf.Tensor>,
-  bound: BoundObjective,
-  batch: Batch,
-): PluginLinearization {
+/** The loss, and the sweep back from it, on one tape. */
+function recordedPass(engine: Engine<tf.Tensor>, bound: BoundObjective, batch: Batch): PluginLinearization {
   const tape = new Tape();
   try {
     return engine.tidy(
       () => {
         const losses = trace(tape, bound.objective, bound.parameters, batch, bound.width);
-        const rowWeights = tf.onesLike(losses);
+        const rowWeights = batch.weights
+          ? tf.tensor(batch.weights.slice(), losses.shape, 'float32')
+          : tf.onesLike(losses);
         tape.own(rowWeights);
         const gradient = recorded(tape, () => tape.backward([losses], [rowWeights], bound.parameters));
-        tape.keepOnly([rowWeights, ...gradient.filter((tensor) => tensor !== undefined)]);
-        return { rows: batch.rows, bound, tape, rowWeights, gradient, bytes: tape.bytes };
+        return { batch, bound, tape, losses, rowWeights, gradient };
       },
       () => [],
     );
@@ -169,7 +167,7 @@ export async function product(
 /** ∇ℓ(row)ᵀ·v for each of the K rows v of `vectors`: K × b values. */
 export async function rowDerivatives(
   engine: Engine<tf.Tensor>,
-  { bound, tape, gradient, rows, rowWeights }: PluginLinearization,
+  { bound, tape, gradient, batch: { rows }, rowWeights }: PluginLinearization,
   vectors: Float32Array,
   count: number,
 ): Promise<Float32Array> {

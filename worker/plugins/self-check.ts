@@ -4,7 +4,7 @@ import type { ParameterLayout } from '../../protocol/model.js';
 import { generator } from '../../protocol/random.js';
 import { rowsOf, type Batch } from '../curvature/batch.js';
 import { displaced } from '../curvature/finite-difference.js';
-import type { SelfCheck } from '../curvature/self-check.js';
+import type { SelfCheck } from '../../protocol/jobs.js';
 import { distance, dot, norm, ofSameSize, split } from '../curvature/vectors.js';
 import type { Engine } from '../engines/engine.js';
 import { bindObjective, evaluateWithPieces, linearize, product } from './linearization.js';

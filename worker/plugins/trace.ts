@@ -24,7 +24,7 @@ export function trace(
   tape.watch(parameters);
   const { features, labels } = tensorsOf(batch, width);
   const losses: unknown = recorded(tape, () => loss(pluginOperations, named, features, labels));
-  if (!(losses instanceof tf.Tensor))
+  if (!isTensor(losses))
     throw new ShapeMismatchError('the loss function returned no tensor', {
       hint: 'return a tensor with the loss of each row; the function may not be asynchronous',
     });
@@ -52,3 +52,5 @@ function tensorsOf({ rows, features, labels }: Batch, width: number) {
         : tf.tensor2d(labels.slice(), [rows, labels.length / rows]),
   };
 }
+
+const isTensor = (value: unknown): value is tf.Tensor => value instanceof tf.Tensor;

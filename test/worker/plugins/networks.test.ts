@@ -117,7 +117,7 @@ const cnn: Case = {
     const image = t.reshape(features, [-1, 6, 6, 1]) as tf.Tensor4D;
     const a = t.relu(t.add(t.conv2d(image, p.first as tf.Tensor4D, 1, 'same'), p.firstBias!)) as tf.Tensor4D;
     const b = t.tanh(t.conv2d(t.maxPool(a, 2, 2, 'valid'), p.second as tf.Tensor4D, 1, 'valid'));
-    const pooled = t.reshape(t.avgPool(b as tf.Tensor4D, 2, 1, 'valid'), [-1, 3]);
+    const pooled = t.reshape(t.avgPool(b, 2, 1, 'valid'), [-1, 3]);
     const logits = t.add(t.matMul(pooled, p.dense!), p.bias!);
     return t.losses.softmaxCrossEntropy(t.oneHot(labels, classes), logits, undefined, 0, t.Reduction.NONE);
   },

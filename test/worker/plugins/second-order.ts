@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import { expect } from '@jest/globals';
 import { pluginLayout } from '../../../protocol/plugin-model.js';
 import type { Batch } from '../../../worker/curvature/batch.js';

@@ -41,7 +41,6 @@ const windows: Record<string, Window> = {
   '1 × 1': { size: [1, 1], stride: [1, 1], dilation: [1, 1], same: true },
 };
 
-type Pair = [number, number];
 const pixels = (x: tf.Tensor2D) => x.reshape<tf.Tensor4D>([-1, height, width, channels]);
 const imageOf = (x: number[], scale: number[]) =>
   image(
@@ -107,9 +106,9 @@ function depthwise({ size, stride, dilation, same }: Window, multiplier: number,
       const options = {
         x: input,
         filter,
-        strides: stride as Pair,
+        strides: stride,
         pad,
-        dilations: dilation as Pair,
+        dilations: dilation,
       } as const;
       const y = fused
         ? t.fused.depthwiseConv2d({ ...options, activation: 'elu' })

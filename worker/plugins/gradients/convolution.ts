@@ -72,7 +72,7 @@ function windowsOf(inputs: Readonly<Record<string, tf.Tensor>>, attrs: object, d
     shape('filter'),
     stride,
     dilation,
-    pad as never,
+    pad,
     dimRoundingMode,
     depthwise,
   );
@@ -86,7 +86,7 @@ const conv2d: Expansion = (inputs, attrs) => {
   const matrix = tf.reshape(patches, [-1, height * width * channels]);
   const kernel = tf.reshape(inputs.filter!, [height * width * channels, units]);
   return tf.reshape(tf.matMul(matrix, kernel), [
-    inputs.x!.shape[0]!,
+    inputs.x!.shape[0],
     windows.outHeight,
     windows.outWidth,
     units,
@@ -102,7 +102,7 @@ const depthwise: Expansion = (inputs, attrs) => {
     return tf.mul(tf.expandDims(view, 4), weights);
   });
   const sum = terms.length === 1 ? terms[0]! : tf.addN(terms);
-  return tf.reshape(sum, [inputs.x!.shape[0]!, windows.outHeight, windows.outWidth, channels * multiplier]);
+  return tf.reshape(sum, [inputs.x!.shape[0], windows.outHeight, windows.outWidth, channels * multiplier]);
 };
 
 function poolWindows(x: tf.Tensor, attrs: object): Windows {
@@ -112,7 +112,7 @@ function poolWindows(x: tf.Tensor, attrs: object): Windows {
     filterSize,
     strides,
     1,
-    pad as never,
+    pad,
     dimRoundingMode,
   );
 }
