@@ -1,6 +1,7 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { fromWire, IhvpError, toWire, WorkerLostError } from '../protocol/errors.js';
+import { setTensorflowDefaults } from './engines/tensorflow/environment.js';
 import type { SharedBytes } from './shard-cache.js';
 import type { Outcome, ShardRequest, ShardResponse, Started, StartInput } from './thread-messages.js';
 
@@ -89,6 +90,7 @@ export class Slots {
     budget: number,
     serve: ServeShard,
   ): Promise<Slots> {
+    setTensorflowDefaults();
     const slots = Array.from({ length: threads }, () => new Slot());
     try {
       const [first] = await Promise.all(slots.map((slot) => slot.start(engine, plugins, budget / threads, serve)));

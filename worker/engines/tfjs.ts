@@ -4,18 +4,25 @@ import * as tf from '@tensorflow/tfjs';
 import { BackendWasm, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { TooLargeError, UnsupportedError } from '../../protocol/errors.js';
 import type { Engine, EngineMemory } from './engine.js';
+import { loadTensorflow } from './tensorflow/load.js';
 
 export type TfjsTensor = tf.Tensor;
-export const tfjsBackends = ['wasm', 'cpu'] as const;
+/** Fastest first. */
+export const tfjsBackends = ['tensorflow', 'wasm', 'cpu'] as const;
 export type TfjsBackend = (typeof tfjsBackends)[number];
 
 /**
  * Starts a TensorFlow.js backend in this thread (wasm: one single-threaded instance, its binary read from the
- * installed package). Throws `UnsupportedError` if it does not start.
+ * installed package; tensorflow: libtensorflow, if it has been built). Throws `UnsupportedError` if it does not start.
  */
 export async function openTfjs(backend: TfjsBackend): Promise<Engine<TfjsTensor>> {
   // Silences the advice to install tfjs-node, and leaves out the debug checks.
   tf.enableProdMode();
+  let version = `TensorFlow.js ${tf.version_core}`;
+  if (backend === 'tensorflow') {
+    const library = loadTensorflow();
+    version += `, TensorFlow ${library.version} (${library.device})`;
+  }
   try {
     if (backend === 'wasm' && tf.findBackend('wasm') === null) setWasmPaths(wasmFolder());
     if (!(await tf.setBackend(backend))) throw new Error('the backend did not initialise');
@@ -26,7 +33,7 @@ export async function openTfjs(backend: TfjsBackend): Promise<Engine<TfjsTensor>
       cause,
     });
   }
-  return new TfjsEngine(backend);
+  return new TfjsEngine(backend, version);
 }
 
 function wasmFolder(): string {
@@ -37,11 +44,13 @@ function wasmFolder(): string {
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : JSON.stringify(error));
 
 class TfjsEngine implements Engine<tf.Tensor> {
-  readonly version = `TensorFlow.js ${tf.version_core}`;
   readonly #backend = tf.backend();
   readonly #packedShapes = new WeakMap<object, string>();
 
-  constructor(readonly name: TfjsBackend) {}
+  constructor(
+    readonly name: TfjsBackend,
+    readonly version: string,
+  ) {}
 
   memory(): EngineMemory {
     const { numTensors, numBytes } = tf.memory();
@@ -49,13 +58,16 @@ class TfjsEngine implements Engine<tf.Tensor> {
   }
 
   upload(values: Float32Array, shape: readonly number[]) {
-    // The cpu backend keeps the very array it is given.
-    return this.#run(() => tf.tensor(this.name === 'cpu' ? values.slice() : values, [...shape], 'float32'));
+    return this.#run(() => tf.tensor(this.#own(values), [...shape], 'float32'));
   }
 
   async download(a: tf.Tensor) {
-    const values = await a.data<'float32'>();
-    return this.name === 'cpu' ? values.slice() : values;
+    return this.#own(await a.data<'float32'>());
+  }
+
+  /** All backends but wasm keep the very array they are given, and give it back. */
+  #own(values: Float32Array) {
+    return this.name === 'wasm' ? values : values.slice();
   }
 
   tidy<R>(work: () => R, kept: (result: R) => readonly tf.Tensor[]): R {
@@ -162,8 +174,10 @@ class TfjsEngine implements Engine<tf.Tensor> {
     return this.#run(() => tf.concat([...parts], axis));
   }
 
-  /** Copies rows on the host, where both backends keep them: `tf.gather` takes 20 times as long. */
-  gatherRows(a: tf.Tensor, indices: Int32Array) {
+  /** Copies rows on the host, where wasm and cpu keep them: there `tf.gather` takes 20 times as long. */
+  gatherRows(a: tf.Tensor, indices: Int32Array): tf.Tensor {
+    if (this.name === 'tensorflow')
+      return this.#run(() => tf.tidy(() => tf.gather(a, tf.tensor1d(indices.slice(), 'int32'))));
     const width = a.size / a.shape[0];
     const source = this.#backend instanceof BackendWasm ? this.#backend.typedArrayFromHeap(a) : a.dataSync();
     const rows = new Float32Array(indices.length * width);
