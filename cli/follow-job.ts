@@ -1,31 +1,45 @@
 import { writeFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Client, Result } from '../protocol/client.js';
+import { BadFileError } from '../protocol/errors.js';
 import type { Progress, Report } from '../protocol/jobs.js';
 import { formatDuration, formatNumber } from './terminal/format.js';
 import { startProgress, type Progress as Bar } from './terminal/progress.js';
 
-/** Shows a job's stages as bars on standard error until it is finished. @throws the job's own error */
+/**
+ * Shows a job's stages as bars on standard error until it is finished. Ctrl-C ends the watching, not the job.
+ * @throws the job's own error
+ */
 export async function followJob(client: Client, id: string, json: boolean): Promise<Result> {
   let bar: Bar | undefined;
   let stage = '';
   const onProgress = (progress: Progress) => {
     if (progress.stage !== stage) {
+      bar?.update(100);
       bar?.stop();
       stage = progress.stage;
       bar = startProgress({ label: stage, total: 100, json });
     }
     bar?.update(Math.floor(100 * (progress.fraction ?? 0)), progressNote(progress));
   };
+  const leave = () => {
+    bar?.stop();
+    process.stderr.write(`\njob ${id} goes on: ihvp watch ${id}, ihvp result ${id}, ihvp cancel ${id}\n`);
+    process.exit(130);
+  };
+  process.once('SIGINT', leave);
   try {
-    return await client.wait(id, {
+    const result = await client.wait(id, {
       onProgress,
       onState: (job) => {
         if (!json && (job.state === 'queued' || job.state === 'waiting'))
           process.stderr.write(`job ${id}: ${job.message}\n`);
       },
     });
+    bar?.update(100);
+    return result;
   } finally {
+    process.removeListener('SIGINT', leave);
     bar?.stop();
   }
 }
@@ -52,6 +66,7 @@ export function reportText({ job, report, files }: Result, saved: string[]): str
   const lines = [
     `${report.request.type} ${job.id}: ${report.status}`,
     `  ${report.advice}`,
+    ...(report.request.curvature === 'hessian' ? [] : [`  H is the ${report.request.curvature} matrix`]),
     `  model ${report.model.name} (p = ${formatNumber(report.model.parameters)}), dataset ${report.dataset.name} (n = ${formatNumber(report.dataset.rows)})`,
   ];
   if (report.loss !== undefined)
@@ -70,6 +85,12 @@ export function reportText({ job, report, files }: Result, saved: string[]): str
     lines.push(
       `  worker ${id.slice(-8)}: ${engine}, ${threads} thread(s), ${formatNumber(products, 3)} products, busy ${formatDuration(busySeconds)}`,
     );
+  const checks = report.workers.flatMap(({ selfCheck }) => selfCheck ?? []);
+  if (checks.length > 0)
+    lines.push(
+      `  self-check: products agree with differences to ${formatNumber(Math.max(...checks.map(({ differences }) => differences)), 2)}` +
+        ` and are symmetric to ${formatNumber(Math.max(...checks.map(({ symmetry }) => symmetry)), 2)}, relative`,
+    );
   for (const warning of report.warnings) lines.push(`  warning: ${warning}`);
   for (const { name } of files) lines.push(`  result file: ${name} (in the farm's object store)`);
   for (const path of saved) lines.push(`  saved: ${path}`);
@@ -85,9 +106,19 @@ function costs({ iterations, products, seconds, productsPerSecond }: Report): st
   ].join(', ');
 }
 
+/** @throws BadFileError */
+export async function makeFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+    throw new BadFileError(`the folder ${folder} cannot be made: ${(cause as Error).message}`, {
+      hint: 'choose another one with --out',
+      cause,
+    });
+  });
+}
+
 /** Writes the files of a result into a folder and returns their paths. */
 export async function saveResult(client: Client, { job, files }: Result, folder: string): Promise<string[]> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   return Promise.all(
     files.map(async ({ name }) => {
       const file = name.slice(job.id.length + 1);

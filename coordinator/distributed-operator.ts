@@ -14,17 +14,18 @@ const fruitlessTries = 8;
 export interface OperatorShape {
   /** p */
   parameters: number;
-  /** n */
-  rows: number;
+  /** n, or the sum of the rows' weights: what sums over rows are divided by. */
+  weight: number;
   leaves: number;
-  /** Regularisation: the Hessian of the objective is the mean Hessian of the rows plus l2·I. */
-  l2: number;
+  /** Regularisation, a coefficient for each parameter: what the mean Hessian of the rows gains on its diagonal. */
+  l2: Float64Array;
 }
 
 /**
- * The Hessian of the objective (1/n) Σᵢ ℓᵢ(θ) + (l2/2)·‖θ‖² over all workers. A product broadcasts V (K × p, float32)
- * once, lets every worker sum its leaves, and adds the partial sums in the canonical tree in float64; then divides by n
- * and adds l2. The bits do not depend on the workers, their number, or who was lost on the way.
+ * The Hessian (or Gauss-Newton matrix) of the objective Σᵢ wᵢ·ℓᵢ(θ) / Σᵢ wᵢ + Σⱼ (l2ⱼ/2)·θⱼ² over all workers. A product
+ * broadcasts V (K × p, float32) once, lets every worker sum its leaves, and adds the partial sums in the canonical tree
+ * in float64; then divides by the sum of the weights and adds l2. The bits do not depend on the workers, their number,
+ * or who was lost on the way.
  */
 export class DistributedOperator {
   readonly shape: OperatorShape;
@@ -62,7 +63,7 @@ export class DistributedOperator {
    * @returns the objective and its gradient at θ
    */
   async moveTo(theta: Float32Array | Float64Array): Promise<{ value: number; gradient: Float64Array }> {
-    const { parameters: p, rows, l2 } = this.shape;
+    const { parameters: p, weight, l2 } = this.shape;
     if (theta.length !== p) throw new ShapeMismatchError(`θ has ${theta.length} values, the model ${p}`);
     const rounded = Float32Array.from(theta);
     const previous = this.#point;
@@ -72,17 +73,17 @@ export class DistributedOperator {
     const { operator } = this.#spec;
     const sums = await this.#sum(1 + p, 0, (leaves) => ({ task: 'linearize', operator, point, leaves }));
     const gradient = sums.subarray(1);
-    let squares = 0;
+    let penalty = 0;
     for (let i = 0; i < p; i++) {
-      gradient[i] = gradient[i]! / rows + l2 * rounded[i]!;
-      squares += rounded[i]! ** 2;
+      gradient[i] = gradient[i]! / weight + l2[i]! * rounded[i]!;
+      penalty += (l2[i]! / 2) * rounded[i]! ** 2;
     }
-    return { value: sums[0]! / rows + (l2 / 2) * squares, gradient };
+    return { value: sums[0]! / weight + penalty, gradient };
   }
 
   /** H·V for a block of `count` vectors (count × p, a vector a row); l2 included, damping not. */
   async multiply(block: Float64Array, count: number): Promise<Float64Array> {
-    const { parameters: p, rows, l2 } = this.shape;
+    const { parameters: p, weight, l2 } = this.shape;
     if (block.length !== count * p)
       throw new ShapeMismatchError(`${block.length} values are not ${count} × ${p}`);
     const result = new Float64Array(block.length);
@@ -91,7 +92,7 @@ export class DistributedOperator {
       const part = block.subarray(first * p, (first + columns) * p);
       const sums = await this.#multiplyColumns(part, columns);
       const into = result.subarray(first * p);
-      for (let i = 0; i < sums.length; i++) into[i] = sums[i]! / rows + l2 * part[i]!;
+      for (let i = 0; i < sums.length; i++) into[i] = sums[i]! / weight + l2[i % p]! * part[i]!;
     }
     this.products += count;
     return result;

@@ -1,6 +1,7 @@
 import { BlockInbox } from '../protocol/block-inbox.js';
 import { BlockOutbox } from '../protocol/block-outbox.js';
 import { TimeoutError, WorkerLostError } from '../protocol/errors.js';
+import type { SelfCheck } from '../protocol/jobs.js';
 import type { TreeNode } from '../protocol/reduction.js';
 import type { OperatorSpec, Task } from '../protocol/tasks.js';
 import type { Farm } from './farm.js';
@@ -21,6 +22,7 @@ export interface WorkerStats {
   /** Passes over the whole dataset times right-hand sides that its share of the work amounts to. */
   products: number;
   busySeconds: number;
+  selfCheck?: SelfCheck;
 }
 
 export interface Sums {
@@ -100,7 +102,7 @@ export class Links {
     size: (nodes: number) => number,
     products: number,
   ): Promise<Sums> {
-    const { nodes, block, busySeconds } = await this.#farm.calls.call(worker, task, this.#signal);
+    const { nodes, block, busySeconds, selfCheck } = await this.#farm.calls.call(worker, task, this.#signal);
     if (block?.values !== size(nodes.length))
       throw new TimeoutError(
         `worker ${worker} sent ${block?.values ?? 'no'} values for ${nodes.length} nodes`,
@@ -109,6 +111,7 @@ export class Links {
     const stats = this.#statsOf(worker);
     stats.products += products;
     stats.busySeconds += busySeconds;
+    if (selfCheck) stats.selfCheck = selfCheck;
     return { nodes, values };
   }
 

@@ -1,9 +1,10 @@
 import { setMaxListeners } from 'node:events';
 import { cpus } from 'node:os';
 import { nuid } from '@nats-io/nats-core';
+import { totalWeight } from '../protocol/dataset.js';
 import { CancelledError, NotFiniteError } from '../protocol/errors.js';
 import type { Job, Progress, Report } from '../protocol/jobs.js';
-import { networkOf } from '../protocol/model.js';
+import { l2Diagonal, networkOf } from '../protocol/model.js';
 import type { Request } from '../protocol/requests.js';
 import { version } from '../protocol/version.js';
 import { DistributedOperator } from './distributed-operator.js';
@@ -88,10 +89,12 @@ function openOperator(
   operator: string,
 ): DistributedOperator {
   const { model, manifest, dataset, leafRows, leaves } = prepared;
+  const { curvature, hvp } = job.request;
+  const network = networkOf(model);
   return new DistributedOperator(
     farm,
-    { operator, network: networkOf(model), dataset, leafRows, hvp: job.request.hvp },
-    { parameters: model.parameters.count, rows: manifest.rows, leaves, l2: model.l2 },
+    { operator, network, dataset, leafRows, curvature, hvp },
+    { parameters: model.parameters.count, weight: totalWeight(manifest), leaves, l2: l2Diagonal(network) },
     signal,
   );
 }

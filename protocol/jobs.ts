@@ -60,6 +60,20 @@ export const columnSchema = z.object({
   trueResidual: z.number().optional(),
 });
 
+/** How far products agree with other ways to the same number, on some rows of a worker's first leaf. */
+export const selfCheckSchema = z.object({
+  /** Largest |uᵀHv − vᵀHu|, relative. */
+  symmetry: z.number(),
+  /** Largest relative difference between a product and central differences. */
+  differences: z.number(),
+  /** What those differences themselves are uncertain by, relative: their change when the step is halved. */
+  doubt: z.number(),
+  /** The step, relative to the size of each layer's parameters; 0 if every step crosses a kink in every row. */
+  step: z.number(),
+  /** Rows compared. */
+  rows: z.int().min(0),
+});
+
 /** The JSON beside each result: everything needed to judge and to repeat the run. */
 export const reportSchema = z.object({
   format: z.literal('ihvp-report'),
@@ -100,6 +114,7 @@ export const reportSchema = z.object({
       threads: z.int(),
       products: z.number(),
       busySeconds: z.number(),
+      selfCheck: selfCheckSchema.optional(),
     }),
   ),
   warnings: z.array(z.string()),
@@ -109,6 +124,7 @@ export const reportSchema = z.object({
 export type JobState = (typeof jobStates)[number];
 export type Progress = z.infer<typeof progressSchema>;
 export type Job = z.infer<typeof jobSchema>;
+export type SelfCheck = z.infer<typeof selfCheckSchema>;
 export type StoredFile = z.infer<typeof fileSchema>;
 export type Report = z.infer<typeof reportSchema>;
 

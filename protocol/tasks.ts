@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { errorSchema } from './jobs.js';
-import { networkSchema } from './model.js';
+import { errorSchema, selfCheckSchema } from './jobs.js';
+import { anyNetworkSchema } from './model.js';
 import { limits, nameSchema, sha256Schema } from './names.js';
-import { hvpSchema } from './requests.js';
+import { curvatures, hvpSchema } from './requests.js';
 
 /** A block of vectors that was sent as frames on `blocks.<owner>.sent`; missing frames are asked for from the owner. */
 export const blockRefSchema = z.strictObject({
@@ -30,9 +30,10 @@ export const datasetRefSchema = z.strictObject({ name: nameSchema, sha256: sha25
 /** What makes an operator. */
 export const operatorSchema = z.strictObject({
   operator,
-  network: networkSchema,
+  network: anyNetworkSchema,
   dataset: datasetRefSchema,
   leafRows: z.int().min(1).max(limits.leafRows),
+  curvature: z.enum(curvatures),
   hvp: hvpSchema,
 });
 
@@ -47,7 +48,7 @@ export const taskSchema = z.discriminatedUnion('task', [
     point: pointSchema,
     leaves: z.array(leafRange).min(1),
   }),
-  /** Sums of H·V over the leaves, one K × p block a tree node. */
+  /** Sums of the curvature matrix times V over the leaves, one K × p block a tree node. */
   z.strictObject({
     task: z.literal('multiply'),
     operator,
@@ -92,6 +93,8 @@ export const taskReplySchema = z.discriminatedUnion('ok', [
     nodes: z.array(nodeSchema),
     block: blockRefSchema.nullable(),
     busySeconds: z.number().min(0),
+    /** With exact products: what the worker found before it trusted the first one. */
+    selfCheck: selfCheckSchema.optional(),
   }),
   z.object({ ok: z.literal(false), error: errorSchema }),
 ]);

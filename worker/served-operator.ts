@@ -1,13 +1,15 @@
 import type { NatsConnection } from '@nats-io/nats-core';
 import { BlockInbox } from '../protocol/block-inbox.js';
 import { BlockOutbox } from '../protocol/block-outbox.js';
+import type { SelfCheck } from '../protocol/jobs.js';
 import type { Manifest } from '../protocol/dataset.js';
 import { ShapeMismatchError } from '../protocol/errors.js';
 import { parameterLayout } from '../protocol/model.js';
 import { TreeSum, type LeafRange } from '../protocol/reduction.js';
-import { countLeaves } from '../protocol/leaves.js';
+import { cutLeaves, type Leaf } from '../protocol/leaves.js';
 import type { Names } from '../protocol/subjects.js';
 import type { BlockRef, OperatorSpec, Point, TaskOf } from '../protocol/tasks.js';
+import type { SelfChecks } from './self-checks.js';
 import type { Slots } from './slots.js';
 import type {
   ChainInput,
@@ -26,6 +28,8 @@ const blocksOfOneTask = 2;
 
 export interface Answer extends Sums {
   busySeconds: number;
+  /** Of the products that the answer is made of, where they are exact. */
+  selfCheck?: SelfCheck | undefined;
 }
 
 /** One operator on this worker, main-thread side: gets the blocks that a task names and shares the task among threads. */
@@ -34,9 +38,11 @@ export class ServedOperator {
   readonly manifest: Manifest;
   readonly outbox: BlockOutbox;
   #slots: Slots;
+  #selfChecks: SelfChecks;
+  #input: OpenInput;
   #inboxes: Map<string, BlockInbox>;
   #blocks = new Map<string, { values: Promise<Float32Array>; bytes: number }>();
-  #leafCount: number;
+  #leaves: Leaf[];
   #parameters: number;
 
   private constructor(
@@ -46,11 +52,15 @@ export class ServedOperator {
     spec: OperatorSpec,
     manifest: Manifest,
     slots: Slots,
+    selfChecks: SelfChecks,
   ) {
     this.spec = spec;
     this.manifest = manifest;
     this.#slots = slots;
-    this.#leafCount = countLeaves(manifest.shards, spec.leafRows);
+    this.#selfChecks = selfChecks;
+    const { operator, network, dataset, leafRows, curvature, hvp } = spec;
+    this.#input = { operator, network, manifest, digest: dataset.sha256, leafRows, curvature, hvp };
+    this.#leaves = cutLeaves(manifest.shards, leafRows);
     this.#parameters = parameterLayout(spec.network).count;
     this.outbox = new BlockOutbox(nc, names, `${worker}-${spec.operator}`, { untilReceived: true });
     const owners = [spec.operator, `${spec.operator}-${worker}`];
@@ -64,18 +74,11 @@ export class ServedOperator {
     spec: OperatorSpec,
     manifest: Manifest,
     slots: Slots,
+    selfChecks: SelfChecks,
   ): Promise<ServedOperator> {
-    const operator = new ServedOperator(nc, names, worker, spec, manifest, slots);
-    const input: OpenInput = {
-      operator: spec.operator,
-      network: spec.network,
-      manifest,
-      digest: spec.dataset.sha256,
-      leafRows: spec.leafRows,
-      hvp: spec.hvp,
-    };
+    const operator = new ServedOperator(nc, names, worker, spec, manifest, slots, selfChecks);
     try {
-      await slots.runEverywhere('open', input);
+      await slots.runEverywhere('open', operator.#input);
     } catch (error) {
       await operator.close().catch(() => {});
       throw error;
@@ -85,7 +88,7 @@ export class ServedOperator {
 
   async linearize(task: TaskOf<'linearize'>): Promise<Answer> {
     const point = await this.#point(task.point);
-    return this.#overLeaves(task.leaves, 'linearize', (leaves): LinearizeInput => ({
+    return this.#overLeaves(this.#numbers(task.leaves), 'linearize', (leaves): LinearizeInput => ({
       operator: task.operator,
       point,
       leaves,
@@ -97,13 +100,16 @@ export class ServedOperator {
       this.#point(task.point),
       this.#block(task.vectors, task.count * this.#parameters),
     ]);
-    return this.#overLeaves(task.leaves, 'multiply', (leaves): MultiplyInput => ({
+    const all = this.#numbers(task.leaves);
+    const selfCheck = await this.#check(point, this.#leaves[all[0]!]!);
+    const sums = await this.#overLeaves(all, 'multiply', (leaves): MultiplyInput => ({
       operator: task.operator,
       point,
       leaves,
       vectors,
       count: task.count,
     }));
+    return { ...sums, selfCheck };
   }
 
   async chain(task: TaskOf<'chain'>): Promise<Answer> {
@@ -117,7 +123,12 @@ export class ServedOperator {
     ]);
     const { operator, shard, count, batchSize, shrink, scale, seeds } = task;
     const input: ChainInput = { operator, point, shard, state, rhs, count, batchSize, shrink, scale, seeds };
-    return this.#anywhere('chain', input);
+    const selfCheck = await this.#check(point, {
+      shard,
+      from: 0,
+      to: this.manifest.shards[shard]!.rows,
+    });
+    return { ...(await this.#anywhere('chain', input)), selfCheck };
   }
 
   async rowGradients(task: TaskOf<'row-gradients'>, manifest: Manifest): Promise<Answer> {
@@ -133,21 +144,22 @@ export class ServedOperator {
     await this.#slots.runEverywhere('close', { operator: this.spec.operator });
   }
 
-  /** Every slot takes a contiguous part of the leaves, the same part as long as the same leaves are asked for. */
-  async #overLeaves(ranges: LeafRange[], name: string, input: (leaves: number[]) => object): Promise<Answer> {
+  #numbers(ranges: LeafRange[]): number[] {
     for (const [i, { start, end }] of ranges.entries())
-      if (start < (ranges[i - 1]?.end ?? 0) || end > this.#leafCount)
+      if (start < (ranges[i - 1]?.end ?? 0) || end > this.#leaves.length)
         throw new ShapeMismatchError(
-          `leaves ${start}…${end - 1} are out of order, or past ${this.#leafCount - 1}`,
+          `leaves ${start}…${end - 1} are out of order, or past ${this.#leaves.length - 1}`,
         );
-    const leaves = ranges.flatMap(({ start, end }) =>
-      Array.from({ length: end - start }, (_, i) => start + i),
-    );
+    return ranges.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
+  }
+
+  /** Every slot takes a contiguous part of the leaves, the same part as long as the same leaves are asked for. */
+  async #overLeaves(leaves: number[], name: string, input: (leaves: number[]) => object): Promise<Answer> {
     const share = Math.ceil(leaves.length / this.#slots.count);
     const parts = Array.from({ length: Math.ceil(leaves.length / share) }, (_, slot) =>
       this.#slots.run<Sums>(slot, name, input(leaves.slice(slot * share, (slot + 1) * share))),
     );
-    const sum = new TreeSum(this.#leafCount);
+    const sum = new TreeSum(this.#leaves.length);
     let busySeconds = 0;
     for (const part of await Promise.all(parts)) {
       busySeconds += part.busySeconds;
@@ -157,6 +169,12 @@ export class ServedOperator {
     }
     const held = sum.nodes();
     return { nodes: held.map(({ node }) => node), values: join(held.map(({ sums }) => sums)), busySeconds };
+  }
+
+  /** The figures of this operator's self-check, which runs first if it has not yet; differences need none. */
+  async #check(point: ThreadPoint, leaf: Leaf): Promise<SelfCheck | undefined> {
+    if (this.spec.hvp.mode !== 'exact') return undefined;
+    return this.#selfChecks.check(this.#input, point, leaf);
   }
 
   async #anywhere(name: string, input: object): Promise<Answer> {

@@ -7,6 +7,7 @@ import type { Names } from '../protocol/subjects.js';
 import { taskSchema, type DatasetRef, type Task, type TaskOf, type TaskReply } from '../protocol/tasks.js';
 import { version } from '../protocol/version.js';
 import { ServedOperator, type Answer } from './served-operator.js';
+import { SelfChecks } from './self-checks.js';
 import type { Slots } from './slots.js';
 
 /** The manifest that the reference names, or an error where the dataset was replaced meanwhile. */
@@ -18,6 +19,7 @@ export class TaskService {
   #names: Names;
   #worker: string;
   #slots: Slots;
+  #selfChecks: SelfChecks;
   #manifest: FindManifest;
   #operators = new Map<string, Promise<ServedOperator>>();
   #service: Service | undefined;
@@ -29,6 +31,7 @@ export class TaskService {
     this.#names = names;
     this.#worker = worker;
     this.#slots = slots;
+    this.#selfChecks = new SelfChecks(slots);
     this.#manifest = manifest;
   }
 
@@ -95,8 +98,8 @@ export class TaskService {
       });
     const served = await open;
     try {
-      const { nodes, values, busySeconds } = await this.#dispatch(served, task);
-      return { ok: true, nodes, block: await served.outbox.send(values, 1), busySeconds };
+      const { nodes, values, busySeconds, selfCheck } = await this.#dispatch(served, task);
+      return { ok: true, nodes, block: await served.outbox.send(values, 1), busySeconds, selfCheck };
     } catch (error) {
       // A thread began anew: it knows no operator, and whoever needs one has to open it again.
       if (error instanceof WorkerLostError || error instanceof UnknownOperatorError)
@@ -127,7 +130,7 @@ export class TaskService {
       return;
     }
     const opened = this.#manifest(spec.dataset).then((manifest) =>
-      ServedOperator.open(this.#nc, this.#names, this.#worker, spec, manifest, this.#slots),
+      ServedOperator.open(this.#nc, this.#names, this.#worker, spec, manifest, this.#slots, this.#selfChecks),
     );
     this.#operators.set(spec.operator, opened);
     opened.catch(() => {

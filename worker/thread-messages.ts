@@ -1,9 +1,10 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Manifest } from '../protocol/dataset.js';
 import type { WireError } from '../protocol/errors.js';
-import type { Network } from '../protocol/model.js';
+import type { Leaf } from '../protocol/leaves.js';
+import type { AnyNetwork } from '../protocol/model.js';
 import type { TreeNode } from '../protocol/reduction.js';
-import type { HvpMode } from '../protocol/requests.js';
+import type { Curvature, HvpMode } from '../protocol/requests.js';
 import type { SharedBytes } from './shard-cache.js';
 
 /** What the main thread tells an arithmetic thread, and what comes back. Arrays over shared memory are not copied. */
@@ -11,6 +12,8 @@ export interface StartInput {
   engine: string;
   /** Bytes of linearizations that the thread may keep. */
   budget: number;
+  /** Files of the user's own loss functions. */
+  plugins: readonly string[];
   /** On which the thread asks for shards. */
   shards: MessagePort;
 }
@@ -20,19 +23,26 @@ export interface Started {
   reason: string;
 }
 
-export interface OpenInput {
+export interface OpenInput<N extends AnyNetwork = AnyNetwork> {
   operator: string;
-  network: Network;
+  network: N;
   manifest: Manifest;
   /** Names the manifest in shard requests. */
   digest: string;
   leafRows: number;
+  curvature: Curvature;
   hvp: HvpMode;
 }
 
 export interface ThreadPoint {
   id: number;
   parameters: Float32Array;
+}
+
+export interface SelfCheckInput {
+  operator: string;
+  point: ThreadPoint;
+  leaf: Leaf;
 }
 
 export interface LinearizeInput {

@@ -1,6 +1,7 @@
 import type { DecodedShard } from '../datasets/shard-reader.js';
 import { labelWidth } from '../datasets/rows.js';
 import { cutLeaves, type Leaf } from '../protocol/leaves.js';
+import type { Network } from '../protocol/model.js';
 import type { Batch } from './curvature/batch.js';
 import {
   linearize,
@@ -25,7 +26,7 @@ export class Budget {
 
 /** One operator in one thread: the model at the current point, and the linearizations that the budget allows to keep. */
 export class ThreadOperator<T> {
-  readonly input: OpenInput;
+  readonly input: OpenInput<Network>;
   readonly leaves: readonly Leaf[];
   #engine: Engine<T>;
   #shards: ShardClient;
@@ -33,7 +34,7 @@ export class ThreadOperator<T> {
   #point: { id: number; bound: BoundNetwork<T> } | undefined;
   #kept = new Map<string, Linearization<T>>();
 
-  constructor(input: OpenInput, engine: Engine<T>, shards: ShardClient, budget: Budget) {
+  constructor(input: OpenInput<Network>, engine: Engine<T>, shards: ShardClient, budget: Budget) {
     this.input = input;
     this.leaves = cutLeaves(input.manifest.shards, input.leafRows);
     this.#engine = engine;
@@ -63,6 +64,7 @@ export class ThreadOperator<T> {
       this.#engine,
       this.#point!.bound,
       await this.batch(leaf),
+      this.input.curvature,
     );
     if (!this.#keep(leaf, linearization)) this.#engine.dispose(linearization.held);
     return { loss, gradient };
@@ -75,7 +77,8 @@ export class ThreadOperator<T> {
   async withLinearization<R>(leaf: Leaf, work: (linearization: Linearization<T>) => Promise<R>): Promise<R> {
     const kept = this.#kept.get(keyOf(leaf));
     if (kept) return work(kept);
-    const made = linearize(this.#engine, this.#point!.bound, await this.batch(leaf));
+    const batch = await this.batch(leaf);
+    const made = linearize(this.#engine, this.#point!.bound, batch, this.input.curvature);
     if (this.#keep(leaf, made)) return work(made);
     try {
       return await work(made);
@@ -107,7 +110,7 @@ const keyOf = ({ shard, from, to }: Leaf) => `${shard}:${from}:${to}`;
 
 /** Rows [from, to) as a batch of views. */
 export function rowsOfShard(
-  { features, labels }: DecodedShard,
+  { features, labels, weights }: DecodedShard,
   width: number,
   labelsPerRow: number,
   from: number,
@@ -117,5 +120,6 @@ export function rowsOfShard(
     rows: to - from,
     features: features.subarray(from * width, to * width),
     labels: labels.subarray(from * labelsPerRow, to * labelsPerRow),
+    weights: weights?.subarray(from, to),
   };
 }

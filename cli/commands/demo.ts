@@ -6,7 +6,7 @@ import type { RequestInput } from '../../protocol/requests.js';
 import { zeroParameters } from '../../worker/models/initialise.js';
 import { startLocalFarm } from '../farm.js';
 import { followJob, saveResult } from '../follow-job.js';
-import { command, parseInteger, type FarmOptions } from '../options.js';
+import { command, parseCount, type FarmOptions } from '../options.js';
 import { run } from '../terminal/fail.js';
 import { formatDuration, formatNumber } from '../terminal/format.js';
 import { print, table } from '../terminal/output.js';
@@ -31,8 +31,8 @@ export function addDemoCommand(program: Command): void {
     'MNIST from data to (H + λI)⁻¹ v on a private farm, in under two minutes',
     'ihvp demo',
   )
-    .option('--workers <n>', 'worker processes, one thread each', parseInteger, 2)
-    .option('--engine <name>', 'auto, wasm or cpu', 'auto')
+    .option('--workers <n>', 'worker processes, one thread each', parseCount, 2)
+    .option('--engine <name>', 'auto, tensorflow, wasm or cpu', 'auto')
     .option('--out <folder>', 'where the result files go', '.ihvp/demo')
     .action(run(demo));
 }
@@ -51,7 +51,7 @@ async function demo(options: DemoOptions): Promise<void> {
       await importOne(client, `mnist-${split}`, source, { seed: 0, store: 'nats', json, replace: true });
     }
     const network = {
-      input: { width: 784 },
+      input: { shape: [784] },
       layers: [{ type: 'dense' as const, units: 10, useBias: true, activation: 'linear' as const }],
       loss: 'softmaxCrossEntropy' as const,
       l2,
