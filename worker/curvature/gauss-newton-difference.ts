@@ -52,11 +52,12 @@ function alongOne<T>(
 ): readonly T[] {
   const { features, labels, weights } = uploadBatch(device, bound.network, batch);
   const pass = forward(device, bound.graph, features);
+  const outputs = pass.output;
   const half = device.scale(
     device.sub(forward(device, ahead.graph, features).output, forward(device, behind.graph, features).output),
     0.5,
   );
   const gradientAt = (at: T) => evaluateLoss(device, bound.network, at, labels, weights).gradient;
-  const difference = device.sub(gradientAt(device.add(pass.output, half)), gradientAt(device.sub(pass.output, half)));
+  const difference = device.sub(gradientAt(device.add(outputs, half)), gradientAt(device.sub(outputs, half)));
   return pass.backward(device.scale(difference, 1 / (2 * step))).flatMap((layer) => layer?.slices ?? []);
 }
