@@ -13,7 +13,7 @@ import { normals } from './measure.js';
 import type { BenchRow } from './table.js';
 
 const network = {
-  input: { width: 784 },
+  input: { shape: [784] },
   layers: [{ type: 'dense' as const, units: 10, useBias: true, activation: 'linear' as const }],
   loss: 'softmaxCrossEntropy' as const,
   l2: 0,
@@ -80,8 +80,8 @@ async function withFarm<T>(workers: number, work: (operator: DistributedOperator
     while (farm.workers().length < workers) await farm.changed(AbortSignal.timeout(10_000));
     const operator = new DistributedOperator(
       farm,
-      { operator: 'bench', network, dataset, leafRows, hvp: { mode: 'exact' } },
-      { parameters: p, rows: manifest.rows, leaves, l2: 0 },
+      { operator: 'bench', network, dataset, leafRows, curvature: 'hessian', hvp: { mode: 'exact' } },
+      { parameters: p, weight: manifest.rows, leaves, l2: new Float64Array(p) },
       AbortSignal.timeout(300_000),
     );
     try {

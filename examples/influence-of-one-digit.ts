@@ -23,7 +23,7 @@ const { values: options } = parseArgs({
 const farm = await connect({ prefix: options.prefix });
 try {
   const network = {
-    input: { width: 784 },
+    input: { shape: [784] },
     layers: [{ type: 'dense' as const, units: 10, useBias: true, activation: 'linear' as const }],
     loss: 'softmaxCrossEntropy' as const,
     l2: 0.01,

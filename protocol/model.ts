@@ -1,33 +1,39 @@
 import { z } from 'zod';
 import type { Manifest } from './dataset.js';
 import { ShapeMismatchError } from './errors.js';
+import { layerSchema, shapeSchema } from './layers.js';
 import { limits, nameSchema, sha256Schema } from './names.js';
+import { resolveLayers, sizeOf } from './shapes.js';
 
-export const activations = ['linear', 'relu', 'tanh', 'sigmoid', 'softplus'] as const;
-export const losses = ['squaredError', 'softmaxCrossEntropy', 'sigmoidCrossEntropy'] as const;
+export { activations, type Activation } from './layers.js';
 
-/** y = activation(x·W + b), W of shape inputs × units, as in tfjs. */
-export const denseSchema = z.strictObject({
-  type: z.literal('dense'),
-  units: z.int().min(1).max(limits.features),
-  useBias: z.boolean().default(true),
-  activation: z.enum(activations).default('linear'),
-});
+export const losses = [
+  'squaredError',
+  'huber',
+  'softmaxCrossEntropy',
+  'sigmoidCrossEntropy',
+  'poisson',
+] as const;
 
 /** What a user writes to `ihvp model create`: data, never code. */
 export const networkSchema = z.strictObject({
-  input: z.strictObject({ width: z.int().min(1).max(limits.features) }),
-  layers: z
-    .array(z.discriminatedUnion('type', [denseSchema]))
-    .min(1)
-    .max(limits.layers),
+  /** The shape of one row. A dataset's features are its values, row-major. */
+  input: z.strictObject({ shape: shapeSchema }),
+  /** A graph in an order of computation: see `resolveLayers`. The last layer is the output. */
+  layers: z.array(layerSchema).min(1).max(limits.layers),
   /**
-   * Per-row loss ℓ of the last layer's output ŷ and the label. `squaredError`: Σⱼ(ŷⱼ − yⱼ)². The cross-entropies take
-   * ŷ as logits: `softmaxCrossEntropy` with a class id, `sigmoidCrossEntropy` with 0/1 (class id or real) per output.
+   * Per-row loss ℓ of the last layer's output ŷ and the label y. `squaredError`: Σⱼ(ŷⱼ − yⱼ)². `huber`: Σⱼ h(ŷⱼ − yⱼ),
+   * h(r) = r²/2 where |r| ≤ δ, else δ·(|r| − δ/2). The others take ŷ as logits: `softmaxCrossEntropy` with a class id
+   * or a distribution over the outputs, `sigmoidCrossEntropy` with 0…1 per output, `poisson` with counts:
+   * Σⱼ exp(ŷⱼ) − yⱼ·ŷⱼ. But for `softmaxCrossEntropy` a class id is taken as one real value.
    */
   loss: z.enum(losses),
+  /** δ of `huber`; 1 where it is not given. */
+  huberDelta: z.number().positive().optional(),
   /** Regularisation: the objective is mean ℓ + (l2/2)·‖θ‖², so the Hessian gains l2·I. */
   l2: z.number().min(0).default(0),
+  /** `false`: l2 leaves out biases and all other parameters of one axis. */
+  l2Biases: z.boolean().optional(),
 });
 
 export const modelSchema = networkSchema.extend({
@@ -38,11 +44,11 @@ export const modelSchema = networkSchema.extend({
   created: z.iso.datetime(),
 });
 
-export type Activation = (typeof activations)[number];
 export type Loss = (typeof losses)[number];
-export type DenseLayer = z.infer<typeof denseSchema>;
 export type Network = z.infer<typeof networkSchema>;
 export type Model = z.infer<typeof modelSchema>;
+/** What decides shapes and parameters. */
+export type Architecture = Pick<Network, 'input' | 'layers'>;
 
 /** One named array inside the flat parameter vector θ: `offset` counts values, the order is row-major. */
 export interface ParameterSlice {
@@ -58,32 +64,47 @@ export interface ParameterLayout {
   count: number;
 }
 
-/** Where each kernel and bias lies in θ: layer by layer, kernel (inputs × units) before bias (units). */
-export function parameterLayout(network: Pick<Network, 'input' | 'layers'>): ParameterLayout {
+/**
+ * Where each array lies in θ: layer by layer in the order of the list, `<layer>/kernel` before `<layer>/bias`. Throws
+ * what `resolveLayers` throws.
+ */
+export function parameterLayout(network: Architecture): ParameterLayout {
   const slices: ParameterSlice[] = [];
   let count = 0;
-  const add = (name: string, shape: number[]) => {
-    const size = shape.reduce((product, length) => product * length, 1);
-    slices.push({ name, shape, offset: count, size });
-    count += size;
-  };
-  let inputs = network.input.width;
-  for (const [index, layer] of network.layers.entries()) {
-    add(`layer${index}/kernel`, [inputs, layer.units]);
-    if (layer.useBias) add(`layer${index}/bias`, [layer.units]);
-    inputs = layer.units;
-  }
+  for (const { name, parameters } of resolveLayers(network))
+    for (const { part, shape } of parameters) {
+      const size = sizeOf(shape);
+      slices.push({ name: `${name}/${part}`, shape, offset: count, size });
+      count += size;
+    }
   return { slices, count };
 }
 
 /** The model without its name and parameters. */
-export function networkOf({ input, layers, loss, l2 }: Model): Network {
-  return { input, layers, loss, l2 };
+export function networkOf({ input, layers, loss, huberDelta, l2, l2Biases }: Model): Network {
+  return { input, layers, loss, huberDelta, l2, l2Biases };
 }
 
-/** Width of the network's output ŷ. */
-export function outputWidth(network: Pick<Network, 'layers'>): number {
-  return network.layers.at(-1)!.units;
+/** The coefficient of ‖·‖²/2 in the objective for the parameters of one slice. */
+export function l2OfSlice({ l2, l2Biases }: Pick<Network, 'l2' | 'l2Biases'>, { shape }: ParameterSlice) {
+  return l2Biases === false && shape.length < 2 ? 0 : l2;
+}
+
+/** `l2OfSlice` of each parameter, p values: the diagonal that the Hessian gains. */
+export function l2Diagonal(network: Network): Float64Array {
+  const { slices, count } = parameterLayout(network);
+  const diagonal = new Float64Array(count);
+  for (const slice of slices)
+    diagonal.fill(l2OfSlice(network, slice), slice.offset, slice.offset + slice.size);
+  return diagonal;
+}
+
+/** Features of a row. */
+export const inputWidth = ({ input }: Pick<Network, 'input'>) => sizeOf(input.shape);
+
+/** Width of the network's output ŷ, its axes taken together. */
+export function outputWidth(network: Architecture): number {
+  return sizeOf(resolveLayers(network).at(-1)!.outputShape);
 }
 
 /** Throws `ShapeMismatchError` unless the dataset's features and labels are what the network and its loss take. */
@@ -95,27 +116,20 @@ export function checkModelFitsDataset(model: Network & { name: string }, dataset
     });
   };
   const { width } = dataset.features;
-  if (model.input.width !== width)
+  if (inputWidth(model) !== width)
     mismatch(
-      `the model takes ${model.input.width} features a row, the dataset has ${width}`,
+      `the model takes ${inputWidth(model)} features a row, the dataset has ${width}`,
       'use a model made for this dataset, or import the dataset with the columns the model takes',
     );
   const outputs = outputWidth(model);
   const { labels } = dataset;
-  if (model.loss === 'softmaxCrossEntropy') {
-    if (labels.kind !== 'class')
-      mismatch(
-        'softmaxCrossEntropy takes class ids, the labels are real numbers',
-        'import the dataset with class labels (--label-kind class), or choose another loss',
-      );
-    else if (labels.classes > outputs)
+  if (labels.kind === 'class' && model.loss === 'softmaxCrossEntropy') {
+    if (labels.classes > outputs)
       mismatch(
         `the model has ${outputs} outputs, the dataset ${labels.classes} classes`,
         `give the last layer ${labels.classes} units`,
       );
-    return;
-  }
-  if (labels.kind === 'class') {
+  } else if (labels.kind === 'class') {
     if (outputs !== 1 || (model.loss === 'sigmoidCrossEntropy' && labels.classes !== 2))
       mismatch(
         `${model.loss} takes class ids as one real output, with classes 0 and 1 for sigmoidCrossEntropy; ` +
@@ -125,6 +139,8 @@ export function checkModelFitsDataset(model: Network & { name: string }, dataset
   } else if (labels.width !== outputs)
     mismatch(
       `the model has ${outputs} outputs, a label ${labels.width} values`,
-      `give the last layer ${labels.width} units`,
+      model.loss === 'softmaxCrossEntropy'
+        ? `import the dataset with class labels (--label-kind class), or with a distribution of ${outputs} values a row`
+        : `give the last layer ${labels.width} units`,
     );
 }

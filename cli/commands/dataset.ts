@@ -26,6 +26,7 @@ interface ImportCommandOptions extends FarmOptions {
   name?: string;
   label?: string;
   labelKind: LabelKind;
+  weight?: string;
   seed: number;
   shardRows?: number;
   store: string;
@@ -48,6 +49,7 @@ export function addDatasetCommands(program: Command): void {
         .choices(['auto', 'class', 'real'])
         .default('auto'),
     )
+    .option('--weight <column>', 'a column of weights ≥ 0, named as the label is: means are weighted by them')
     .option('--seed <n>', 'seed of the shuffle', parseInteger, 0)
     .option('--shard-rows <n>', 'rows of a shard (default: about 12.8 MB of them)', parseCount)
     .option('--store <where>', 'nats, or a folder that all workers can read', 'nats')
@@ -131,7 +133,7 @@ async function openSources(
   source: string,
   options: ImportCommandOptions,
 ): Promise<{ name: string; rows: RowSource }[]> {
-  const { label, labelKind } = options;
+  const { label, labelKind, weight } = options;
   if (source === 'mnist') {
     const base = options.name ?? 'mnist';
     return [
@@ -153,18 +155,31 @@ async function openSources(
       cause,
     });
   });
-  if (kind === 'csv') return [{ name, rows: await readCsv(source, { label, labelKind }) }];
-  if (kind === 'tsv') return [{ name, rows: await readCsv(source, { label, labelKind, delimiter: '\t' }) }];
-  return [{ name, rows: await readArrow(source, { label, labelKind }) }];
+  if (kind === 'csv') return [{ name, rows: await readCsv(source, { label, labelKind, weight }) }];
+  if (kind === 'tsv')
+    return [{ name, rows: await readCsv(source, { label, labelKind, weight, delimiter: '\t' }) }];
+  return [{ name, rows: await readArrow(source, { label, labelKind, weight }) }];
 }
 
-function summary({ name, rows, features, labels, shards, location, source, shuffleSeed, created }: Manifest) {
+function summary({
+  name,
+  rows,
+  features,
+  labels,
+  weights,
+  shards,
+  location,
+  source,
+  shuffleSeed,
+  created,
+}: Manifest) {
   const bytes = shards.reduce((sum, shard) => sum + shard.bytes, 0);
   return {
     name,
     rows,
     features: features.width,
     labels,
+    weights,
     shards: shards.length,
     bytes,
     location,
@@ -174,7 +189,9 @@ function summary({ name, rows, features, labels, shards, location, source, shuff
   };
 }
 
-const labelText = ({ labels }: Manifest) =>
+const labelText = ({ labels, weights }: Manifest) => kindText(labels) + (weights ? ', weighted' : '');
+
+const kindText = (labels: Manifest['labels']) =>
   labels.kind === 'class'
     ? `${labels.classes} classes`
     : labels.width === 1

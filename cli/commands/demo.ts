@@ -32,7 +32,7 @@ export function addDemoCommand(program: Command): void {
     'ihvp demo',
   )
     .option('--workers <n>', 'worker processes, one thread each', parseCount, 2)
-    .option('--engine <name>', 'auto, wasm or cpu', 'auto')
+    .option('--engine <name>', 'auto, tensorflow, wasm or cpu', 'auto')
     .option('--out <folder>', 'where the result files go', '.ihvp/demo')
     .action(run(demo));
 }
@@ -51,7 +51,7 @@ async function demo(options: DemoOptions): Promise<void> {
       await importOne(client, `mnist-${split}`, source, { seed: 0, store: 'nats', json, replace: true });
     }
     const network = {
-      input: { width: 784 },
+      input: { shape: [784] },
       layers: [{ type: 'dense' as const, units: 10, useBias: true, activation: 'linear' as const }],
       loss: 'softmaxCrossEntropy' as const,
       l2,

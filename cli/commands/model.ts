@@ -13,7 +13,14 @@ import { nameSchema } from '../../protocol/names.js';
 import { parseJson, parseValue } from '../../protocol/parse.js';
 import { importTfjs } from '../../worker/models/import-tfjs.js';
 import { glorotUniformParameters, zeroParameters } from '../../worker/models/initialise.js';
-import { command, parseInteger, parseNotNegative, withClient, type FarmOptions } from '../options.js';
+import {
+  command,
+  parseInteger,
+  parseNotNegative,
+  parsePositive,
+  withClient,
+  type FarmOptions,
+} from '../options.js';
 import { run } from '../terminal/fail.js';
 import { formatNumber } from '../terminal/format.js';
 import { print, table } from '../terminal/output.js';
@@ -21,7 +28,9 @@ import { readVectors } from '../vector-file.js';
 
 interface LossOptions extends FarmOptions {
   loss?: Loss;
+  huberDelta?: number;
   l2: number;
+  l2Biases: boolean;
   replace?: boolean;
 }
 
@@ -36,16 +45,32 @@ interface CreateOptions extends LossOptions {
 }
 
 const lossOption = () => new Option('--loss <name>', 'the loss of a row').choices([...losses]);
-const l2Help = 'regularisation: the objective gains (l2/2)·‖θ‖²';
+
+/** The options of the objective but for the loss itself. */
+const addObjectiveOptions = (command: Command) =>
+  command
+    .option('--huber-delta <number>', 'δ of the loss huber (1)', parsePositive)
+    .option('--l2 <number>', 'regularisation: the objective gains (l2/2)·‖θ‖²', parseNotNegative, 0)
+    .option('--no-l2-biases', 'l2 leaves out biases and all other parameters of one axis');
+
+/** The objective as a model describes it; what is as usual is not said. */
+const objective = ({ loss, huberDelta, l2, l2Biases }: LossOptions) => ({
+  loss,
+  l2,
+  ...(huberDelta !== undefined && { huberDelta }),
+  ...(!l2Biases && { l2Biases }),
+});
 
 export function addModelCommands(program: Command): void {
   const model = program.command('model').description('create, import, list, show and remove models');
 
-  command(
-    model,
-    'create <name>',
-    'make a model from a description',
-    'ihvp model create softmax --layers 784-10 --loss softmaxCrossEntropy --l2 0.01',
+  addObjectiveOptions(
+    command(
+      model,
+      'create <name>',
+      'make a model from a description',
+      'ihvp model create softmax --layers 784-10 --loss softmaxCrossEntropy --l2 0.01',
+    ),
   )
     .option('--layers <widths>', 'widths of input and dense layers, 784-256-10')
     .option('--activation <name>', 'activation of the hidden layers', 'tanh')
@@ -54,10 +79,9 @@ export function addModelCommands(program: Command): void {
       new Option(
         '--description <file>',
         'a JSON file {input, layers, loss, l2} instead of these options',
-      ).conflicts(['layers', 'activation', 'bias', 'loss', 'l2']),
+      ).conflicts(['layers', 'activation', 'bias', 'loss', 'huberDelta', 'l2', 'l2Biases']),
     )
     .addOption(lossOption())
-    .option('--l2 <number>', l2Help, parseNotNegative, 0)
     .addOption(new Option('--init <how>', 'initial parameters').choices(['zeros', 'glorot']).default('zeros'))
     .addOption(
       new Option(
@@ -75,20 +99,22 @@ export function addModelCommands(program: Command): void {
       }),
     );
 
-  command(
-    model,
-    'import <name> <model.json>',
-    'import a TensorFlow.js layers model',
-    'ihvp model import mlp ./mlp/model.json --loss softmaxCrossEntropy --l2 1e-4',
+  addObjectiveOptions(
+    command(
+      model,
+      'import <name> <model.json>',
+      'import a TensorFlow.js layers model',
+      'ihvp model import mlp ./mlp/model.json --loss softmaxCrossEntropy --l2 1e-4',
+    ),
   )
     .addOption(lossOption().makeOptionMandatory())
-    .option('--l2 <number>', l2Help, parseNotNegative, 0)
     .option('--replace', 'replace a model of the same name')
     .action(
       run(async (name: string, file: string, options: LossOptions) => {
         const loss = options.loss!;
-        const { network, parameters } = await importTfjs(file, { loss });
-        const complete = parseValue(networkSchema, { ...network, loss, l2: options.l2 }, 'the model');
+        const { network, parameters, notes } = await importTfjs(file, { loss });
+        for (const note of notes) process.stderr.write(`note: ${note}\n`);
+        const complete = parseValue(networkSchema, { ...network, ...objective(options) }, 'the model');
         await store(name, complete, parameters, options);
       }),
     );
@@ -127,14 +153,8 @@ export function addModelCommands(program: Command): void {
   );
 }
 
-async function describe({
-  description,
-  layers,
-  loss,
-  l2,
-  activation,
-  bias,
-}: CreateOptions): Promise<Network> {
+async function describe(options: CreateOptions): Promise<Network> {
+  const { description, layers, loss, activation, bias } = options;
   if (description !== undefined) {
     const text = await readFile(description, 'utf8').catch((cause: unknown) => {
       throw new BadFileError(`${description} cannot be read: ${(cause as Error).message}`, { cause });
@@ -155,7 +175,11 @@ async function describe({
     activation: i === units.length - 1 ? 'linear' : activation,
   }));
   if (!loss) throw new BadRequestError('the loss is missing', { hint: `say --loss ${losses.join(' | ')}` });
-  return parseValue(networkSchema, { input: { width }, layers: dense, loss, l2 }, 'the model');
+  return parseValue(
+    networkSchema,
+    { input: { shape: [width] }, layers: dense, ...objective(options) },
+    'the model',
+  );
 }
 
 async function initial(
@@ -191,14 +215,17 @@ async function store(
 
 const shapeText = ({ input, layers }: Model) =>
   [
-    input.width,
-    ...layers.map(({ units, activation }) =>
-      activation === 'linear' ? `${units}` : `${units} ${activation}`,
-    ),
+    input.shape.join('×'),
+    ...layers.map((layer) => {
+      const size = 'units' in layer ? layer.units : 'filters' in layer ? layer.filters : undefined;
+      const kind = layer.type === 'dense' ? '' : layer.type;
+      const activation = 'activation' in layer && layer.activation !== 'linear' ? layer.activation : '';
+      return [kind, size, activation].filter((part) => part !== '' && part !== undefined).join(' ');
+    }),
   ].join(' → ');
 
 function sentence(model: Model): string {
-  return `${model.name}: ${shapeText(model)}, ${model.loss}, l2 ${model.l2}, ${formatNumber(model.parameters.count)} parameters`;
+  return `${model.name}: ${shapeText(model)}, ${model.loss}, l2 ${model.l2}${model.l2Biases === false ? ' without biases' : ''}, ${formatNumber(model.parameters.count)} parameters`;
 }
 
 function listing(models: Model[]): string {

@@ -41,7 +41,7 @@ export function addProcessCommands(program: Command): void {
     'multiply by the Hessian of a share of the data',
     'ihvp worker --nats nats://HOST:4222 --engine wasm',
   )
-    .option('--engine <name>', 'auto, wasm or cpu', 'auto')
+    .option('--engine <name>', 'auto, tensorflow, wasm or cpu', 'auto')
     .option('--threads <n>', 'arithmetic threads', parseCount, availableParallelism())
     .option('--cache-bytes <size>', 'memory for shards and linearizations', parseBytes, defaultCacheBytes)
     .option('--files <folder>', 'a folder that file:// datasets may be read from (repeatable)', collect, [])
@@ -63,7 +63,7 @@ export function addProcessCommands(program: Command): void {
   )
     .option('--workers <n>', 'worker processes', parseInteger, availableParallelism())
     .option('--threads <n>', 'threads of each worker', parseCount, 1)
-    .option('--engine <name>', 'auto, wasm or cpu', 'auto')
+    .option('--engine <name>', 'auto, tensorflow, wasm or cpu', 'auto')
     .option('--files <folder>', 'a folder that file:// datasets may be read from (repeatable)', collect, [])
     .option('--data-dir <folder>', 'keep datasets, models and results here (default: gone at the end)')
     .action(

@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import type { Client } from '../../protocol/client.js';
 import { BadRequestError } from '../../protocol/errors.js';
-import type { RequestInput } from '../../protocol/requests.js';
+import { curvatures, type Curvature, type RequestInput } from '../../protocol/requests.js';
 import { followJob, makeFolder, reportText, saveResult } from '../follow-job.js';
 import {
   command,
@@ -20,6 +20,7 @@ import { readVectors } from '../vector-file.js';
 interface RequestOptions extends FarmOptions {
   model: string;
   dataset: string;
+  curvature: Curvature;
   hvp: 'exact' | 'finite-difference';
   step?: number;
   leafRows?: number;
@@ -157,6 +158,14 @@ function request(program: Command, name: string, description: string, example: s
     .requiredOption('--model <name>', 'the model')
     .requiredOption('--dataset <name>', 'the training data')
     .addOption(
+      new Option(
+        '--curvature <matrix>',
+        'H: the Hessian, or the Gauss-Newton matrix, which is never indefinite',
+      )
+        .choices([...curvatures])
+        .default('hessian'),
+    )
+    .addOption(
       new Option('--hvp <mode>', 'how products with H are made')
         .choices(['exact', 'finite-difference'])
         .default('exact'),
@@ -170,11 +179,12 @@ function request(program: Command, name: string, description: string, example: s
 
 const defaultStep = 1e-2;
 
-function common({ model, dataset, hvp, step, leafRows }: RequestOptions) {
+function common({ model, dataset, curvature, hvp, step, leafRows }: RequestOptions) {
   if (hvp === 'exact' && step !== undefined) throw unused(['--step'], '--hvp finite-difference');
   return {
     model,
     dataset,
+    curvature,
     hvp: hvp === 'exact' ? { mode: hvp } : { mode: hvp, step: step ?? defaultStep },
     ...present({ leafRows }),
   };

@@ -1,18 +1,26 @@
+import type { Curvature } from '../../protocol/requests.js';
 import type { Device } from '../engines/operations.js';
 import { uploadBatch } from './batch.js';
 import type { Batch } from './batch.js';
 import { downloadBlock, uploadBlock } from './block.js';
 import type { Block } from './block.js';
+import { forward, linearizeGraph, tangentPass } from './graph.js';
 import type { LayerGradient, ParameterDirections, TangentMaps } from './layer.js';
 import { evaluateLoss } from './losses.js';
 import type { OutputHessian } from './losses.js';
 import type { BoundNetwork } from './network.js';
 
-/** A network linearized at one batch: all that products with its Hessian need, none of which depends on v. */
+/**
+ * A network linearized at one batch: all that products with its curvature matrix need, none of which depends on v.
+ * With J the derivative of the outputs in θ and H_L the Hessian of the loss in the outputs, that matrix is the Hessian
+ * or the generalised Gauss-Newton matrix Jᵀ·H_L·J (Schraudolph 2002), which leaves out the second derivatives of the
+ * network: in the tangent pass, the terms that carry a delta.
+ */
 export interface Linearization<T> {
   rows: number;
   bound: BoundNetwork<T>;
-  layers: readonly TangentMaps<T>[];
+  /** Of each node of the network's graph; undefined where no parameter decides its output. */
+  layers: readonly (TangentMaps<T> | undefined)[];
   outputHessian: OutputHessian<T>;
   /** Its tensors; `device.dispose(linearization.held)` frees it. */
   held: readonly T[];
@@ -20,7 +28,7 @@ export interface Linearization<T> {
   bytes: number;
 }
 
-/** Sums over the rows of a batch. */
+/** Sums over the rows of a batch, each times its weight. */
 export interface LossAndGradient {
   loss: number;
   /** p values */
@@ -35,9 +43,14 @@ export interface Tangent<T> {
 }
 
 /** Runs the forward and the backward pass once and keeps what the tangent pass needs. */
-export function linearize<T>(device: Device<T>, bound: BoundNetwork<T>, batch: Batch): Linearization<T> {
+export function linearize<T>(
+  device: Device<T>,
+  bound: BoundNetwork<T>,
+  batch: Batch,
+  curvature: Curvature = 'hessian',
+): Linearization<T> {
   return device.tidy(
-    () => linearizationOf(device, bound, batch.rows, forwardAndBackward(device, bound, batch)),
+    () => linearizationOf(device, bound, batch.rows, forwardAndBackward(device, bound, batch), curvature),
     (result) => result.held,
   );
 }
@@ -60,11 +73,12 @@ export async function linearizeAndEvaluate<T>(
   device: Device<T>,
   bound: BoundNetwork<T>,
   batch: Batch,
+  curvature: Curvature = 'hessian',
 ): Promise<LossAndGradient & { linearization: Linearization<T> }> {
   const { kept, sums } = device.tidy(
     () => {
       const pass = forwardAndBackward(device, bound, batch);
-      return { kept: linearizationOf(device, bound, batch.rows, pass), sums: sumsOf(pass) };
+      return { kept: linearizationOf(device, bound, batch.rows, pass, curvature), sums: sumsOf(pass) };
     },
     (result) => [...result.kept.held, result.sums.rowLosses, ...result.sums.slices],
   );
@@ -78,7 +92,7 @@ interface DeviceSums<T> {
 
 const sumsOf = <T>({ rowLosses, layers }: Pass<T>): DeviceSums<T> => ({
   rowLosses,
-  slices: layers.flatMap((layer) => layer.slices),
+  slices: layers.flatMap((layer) => layer?.slices ?? []),
 });
 
 async function downloadSums<T>(
@@ -108,7 +122,7 @@ export function prepareTangent<T>(
 /** The tangent that a block on the device is; `held` counts the block's own tensors too. */
 export function tangentOf<T>(bound: BoundNetwork<T>, block: Block<T>): Tangent<T> {
   let used = 0;
-  const directions = bound.layers.map((layer) =>
+  const directions = bound.graph.map(({ layer }) =>
     layer.direct(block.slices.slice(used, (used += layer.sliceCount))),
   );
   const derived = directions.flatMap((direction) => direction?.held ?? []);
@@ -116,26 +130,19 @@ export function tangentOf<T>(bound: BoundNetwork<T>, block: Block<T>): Tangent<T
 }
 
 /**
- * Σ over the rows of ∇²ℓ(row) times each direction: one tangent forward and one tangent backward pass. Neither the
+ * Σ over the rows of wᵢ·∇²ℓ(row), or of its Gauss-Newton part, times each direction: one tangent forward and one tangent backward pass. Neither the
  * l2 term nor the division by n is in it. Makes intermediate tensors: call it within `device.tidy`, or use `product`.
  */
-export function multiply<T>(linearization: Linearization<T>, tangent: Tangent<T>): Block<T> {
-  const passes = [];
-  let activation: T | undefined;
-  for (const [index, layer] of linearization.layers.entries()) {
-    const pass = layer.forward(tangent.directions[index], activation);
-    passes.push(pass);
-    activation = pass.outputTangent;
-  }
-  let delta = linearization.outputHessian.multiply(activation!);
-  const slices: T[][] = [];
-  for (const pass of passes.reverse()) {
-    const back = pass.backward(delta);
-    slices.unshift([...back.slices]);
-    if (back.inputDeltaTangent === undefined) break;
-    delta = back.inputDeltaTangent;
-  }
-  return { count: tangent.block.count, slices: slices.flat() };
+export function multiply<T>(
+  device: Device<T>,
+  linearization: Linearization<T>,
+  tangent: Tangent<T>,
+): Block<T> {
+  const { bound, layers, outputHessian } = linearization;
+  const slices = tangentPass(device, bound.graph, layers, tangent.directions, (outputTangent) =>
+    outputHessian.multiply(outputTangent),
+  );
+  return { count: tangent.block.count, slices };
 }
 
 /** `multiply`, downloaded: K × p values in the order of the parameter layout. */
@@ -145,7 +152,7 @@ export async function product<T>(
   tangent: Tangent<T>,
 ): Promise<Float32Array> {
   const block = device.tidy(
-    () => multiply(linearization, tangent),
+    () => multiply(device, linearization, tangent),
     (result) => result.slices,
   );
   const values = await downloadBlock(device, linearization.bound.layout, block);
@@ -165,7 +172,7 @@ export function selectRows<T>(
         device,
         source.bound,
         indices.length,
-        source.layers.map((layer) => layer.selectRows(indices)),
+        source.layers.map((layer) => layer?.selectRows(indices)),
         source.outputHessian.selectRows(indices),
       ),
     (result) => result.held,
@@ -176,10 +183,10 @@ function linearization<T>(
   device: Device<T>,
   bound: BoundNetwork<T>,
   rows: number,
-  layers: readonly TangentMaps<T>[],
+  layers: readonly (TangentMaps<T> | undefined)[],
   outputHessian: OutputHessian<T>,
 ): Linearization<T> {
-  const held = [...new Set([...layers.flatMap((layer) => layer.held), ...outputHessian.held])];
+  const held = [...new Set([...layers.flatMap((layer) => layer?.held ?? []), ...outputHessian.held])];
   const values = held.reduce((sum, tensor) => sum + device.shape(tensor).reduce((a, b) => a * b, 1), 0);
   return { rows, bound, layers, outputHessian, held, bytes: 4 * values };
 }
@@ -189,38 +196,18 @@ const linearizationOf = <T>(
   bound: BoundNetwork<T>,
   rows: number,
   { layers, outputHessian }: Pass<T>,
-): Linearization<T> =>
-  linearization(
-    device,
-    bound,
-    rows,
-    layers.map((layer) => layer.tangentMaps),
-    outputHessian,
-  );
+  curvature: Curvature,
+): Linearization<T> => linearization(device, bound, rows, linearizeGraph(layers, curvature), outputHessian);
 
 interface Pass<T> {
-  layers: readonly LayerGradient<T>[];
+  layers: readonly (LayerGradient<T> | undefined)[];
   rowLosses: T;
   outputHessian: OutputHessian<T>;
 }
 
 function forwardAndBackward<T>(device: Device<T>, bound: BoundNetwork<T>, batch: Batch): Pass<T> {
-  const { features, labels } = uploadBatch(device, bound.network, batch);
-  const passes = [];
-  let activation = features;
-  for (const layer of bound.layers) {
-    const pass = layer.forward(activation);
-    passes.push(pass);
-    activation = pass.output;
-  }
-  const loss = evaluateLoss(device, bound.network.loss, activation, labels);
-  const layers: LayerGradient<T>[] = [];
-  let delta = loss.gradient;
-  for (const pass of passes.reverse()) {
-    const back = pass.backward(delta);
-    layers.unshift(back);
-    if (back.inputDelta === undefined) break;
-    delta = back.inputDelta;
-  }
-  return { layers, rowLosses: loss.rowLosses, outputHessian: loss.hessian };
+  const { features, labels, weights } = uploadBatch(device, bound.network, batch);
+  const pass = forward(device, bound.graph, features);
+  const loss = evaluateLoss(device, bound.network, pass.output, labels, weights);
+  return { layers: pass.backward(loss.gradient), rowLosses: loss.rowLosses, outputHessian: loss.hessian };
 }

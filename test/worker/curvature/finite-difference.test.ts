@@ -1,15 +1,16 @@
-import { describe, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import type { Network } from '../../../protocol/model.js';
 import { finiteDifference } from '../../../worker/curvature/finite-difference.js';
 import { openEngine } from '../../../worker/engines/select.js';
 import { referenceHvp, relativeError } from '../../support/reference.js';
 import { randomProblem } from './problem.js';
+import { describeEngines } from '../../support/engines.js';
 
-describe.each(['wasm', 'cpu'])('finiteDifference on %s', (name) => {
+describeEngines('finiteDifference on %s', (name) => {
   it('gives the two-weight example of the notebook with its step of 1e-2', async () => {
     const { engine } = await openEngine(name);
     const layer = { type: 'dense', units: 1, useBias: false, activation: 'linear' } as const;
-    const network: Network = { input: { width: 1 }, layers: [layer, layer], loss: 'squaredError', l2: 0 };
+    const network: Network = { input: { shape: [1] }, layers: [layer, layer], loss: 'squaredError', l2: 0 };
     const batch = { rows: 1, features: Float32Array.of(2), labels: Float32Array.of(1) };
     const theta = Float32Array.of(1, 1 / 3);
     const values = await finiteDifference(engine, network, theta, batch, Float32Array.of(1, 1), 1, 1e-2);
