@@ -93,7 +93,9 @@ export class Slots {
     setTensorflowDefaults();
     const slots = Array.from({ length: threads }, () => new Slot());
     try {
-      const [first] = await Promise.all(slots.map((slot) => slot.start(engine, plugins, budget / threads, serve)));
+      const [first] = await Promise.all(
+        slots.map((slot) => slot.start(engine, plugins, budget / threads, serve)),
+      );
       return new Slots(slots, first!.value);
     } catch (error) {
       await Promise.all(slots.map((slot) => slot.close()));

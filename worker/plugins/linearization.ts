@@ -78,7 +78,9 @@ export async function lossAndGradient(
   engine.dispose([sum]);
   const row = rowLosses.findIndex((loss) => !Number.isFinite(loss));
   if (row >= 0)
-    throw new NotFiniteError(`the loss of row ${row} of this batch is ${rowLosses[row]}`, { details: { row } });
+    throw new NotFiniteError(`the loss of row ${row} of this batch is ${rowLosses[row]}`, {
+      details: { row },
+    });
   return {
     loss: rowLosses.reduce((total, loss, i) => total + loss * (weights?.[i] ?? 1), 0),
     gradient: finite(values, 'gradient'),

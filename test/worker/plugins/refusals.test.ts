@@ -101,7 +101,7 @@ describe.each(['cpu', 'wasm'])('what a loss may not do, on %s', (engine) => {
 });
 
 describe('findObjective', () => {
-  const objectives = new Map([['mine', { parameters: { w: [3] }, loss: (() => tf.scalar(0)) }]]);
+  const objectives = new Map([['mine', { parameters: { w: [3] }, loss: () => tf.scalar(0) }]]);
   it('an unknown name: an error that lists those there are', () => {
     expect(() => findObjective(objectives, { name: 'yours', parameters: [] })).toThrow(UnsupportedError);
     try {
