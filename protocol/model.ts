@@ -43,9 +43,6 @@ export const networkSchema = z.strictObject({
   l2Biases: z.boolean().optional(),
 });
 
-/** Layers with a loss, or the user's own loss function. */
-export const anyNetworkSchema = z.union([networkSchema, pluginNetworkSchema]);
-
 const stored = {
   format: z.literal('ihvp-model'),
   version: z.literal(1),
@@ -59,6 +56,7 @@ export type Activation = (typeof activations)[number];
 export type Loss = (typeof losses)[number];
 export type DenseLayer = z.infer<typeof denseSchema>;
 export type Network = z.infer<typeof networkSchema>;
+/** Layers with a loss, or the user's own loss function. */
 export type AnyNetwork = Network | PluginNetwork;
 export type Model = z.infer<typeof modelSchema>;
 
