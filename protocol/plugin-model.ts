@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { shapeSchema } from './layers.js';
 import { limits, nameSchema } from './names.js';
 
 /**
@@ -22,7 +23,8 @@ export const pluginSchema = z.strictObject({
 });
 
 export const pluginNetworkSchema = z.strictObject({
-  input: z.strictObject({ width: z.int().min(1).max(limits.features) }),
+  /** The shape of one row. A dataset's features are its values, row-major. */
+  input: z.strictObject({ shape: shapeSchema }),
   plugin: pluginSchema,
   /** Regularisation: the objective is mean ℓ + (l2/2)·‖θ‖², so the Hessian gains l2·I. */
   l2: z.number().min(0).default(0),

@@ -86,7 +86,7 @@ export function addModelCommands(program: Command): void {
     .addOption(lossOption())
     .option('--plugin <file>', 'a loss function of your own, in the file that the workers were started with')
     .option('--objective <name>', 'which of its objectives, if it has several')
-    .option('--width <n>', 'features of a row, with --plugin', parseInteger)
+    .option('--input <shape>', 'the shape of a row, 784 or 28x28x1, with --plugin')
     .addOption(new Option('--init <how>', 'initial parameters').choices(['zeros', 'glorot']).default('zeros'))
     .addOption(
       new Option(
@@ -117,7 +117,8 @@ export function addModelCommands(program: Command): void {
     .action(
       run(async (name: string, file: string, options: LossOptions) => {
         const loss = options.loss!;
-        const { network, parameters } = await importTfjs(file, { loss });
+        const { network, parameters, notes } = await importTfjs(file, { loss });
+        for (const note of notes) process.stderr.write(`note: ${note}\n`);
         const complete = parseValue(networkSchema, { ...network, ...objective(options) }, 'the model');
         await store(name, complete, parameters, options);
       }),
@@ -180,7 +181,11 @@ async function describe(options: CreateOptions): Promise<AnyNetwork> {
     activation: i === units.length - 1 ? 'linear' : activation,
   }));
   if (!loss) throw new BadRequestError('the loss is missing', { hint: `say --loss ${losses.join(' | ')}` });
-  return parseValue(networkSchema, { input: { width }, layers: dense, ...objective(options) }, 'the model');
+  return parseValue(
+    networkSchema,
+    { input: { shape: [width] }, layers: dense, ...objective(options) },
+    'the model',
+  );
 }
 
 async function initial(
@@ -215,11 +220,14 @@ async function store(
 }
 
 function shapeText(model: Model): string {
-  if (isPlugin(model)) return `${model.input.width} → ${model.plugin.name}`;
-  const layers = model.layers.map(({ units, activation }) =>
-    activation === 'linear' ? `${units}` : `${units} ${activation}`,
-  );
-  return [model.input.width, ...layers].join(' → ');
+  if (isPlugin(model)) return `${model.input.shape.join('×')} → ${model.plugin.name}`;
+  const layers = model.layers.map((layer) => {
+    const size = 'units' in layer ? layer.units : 'filters' in layer ? layer.filters : undefined;
+    const kind = layer.type === 'dense' ? '' : layer.type;
+    const activation = 'activation' in layer && layer.activation !== 'linear' ? layer.activation : '';
+    return [kind, size, activation].filter((part) => part !== '' && part !== undefined).join(' ');
+  });
+  return [model.input.shape.join('×'), ...layers].join(' → ');
 }
 
 const lossText = (model: Model) => (isPlugin(model) ? 'a function of your own' : model.loss);

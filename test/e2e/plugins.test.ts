@@ -58,7 +58,7 @@ beforeAll(async () => {
     file,
     '--objective',
     'heteroscedastic',
-    '--width',
+    '--input',
     '3',
   ];
   const made = await command([...words, '--l2', String(l2), '--prefix', farm.prefix], { url: farm.url });
@@ -112,7 +112,7 @@ describe('a loss function of the user on a farm', () => {
 
   it('an unknown function: an error that lists those there are; gauss-newton: an error', async () => {
     const plugin = { name: 'absent', parameters: [{ name: 'w', shape: [3, 1] }] };
-    await farm.putModel('absent', { input: { width }, plugin, l2 }, new Float32Array(3));
+    await farm.putModel('absent', { input: { shape: [width] }, plugin, l2 }, new Float32Array(3));
     const failure = await failureOf({ type: 'gradient', ...base, model: 'absent' });
     expect(failure).toBeInstanceOf(UnsupportedError);
     expect(failure).toMatchObject({ hint: 'it has: heteroscedastic, ordinal' });

@@ -41,7 +41,7 @@ const windows: Record<string, Window> = {
   '1 × 1': { size: [1, 1], stride: [1, 1], dilation: [1, 1], same: true },
 };
 
-const pixels = (x: tf.Tensor2D) => x.reshape<tf.Tensor4D>([-1, height, width, channels]);
+const pixels = (x: tf.Tensor) => x.reshape<tf.Tensor4D>([-1, height, width, channels]);
 const imageOf = (x: number[], scale: number[]) =>
   image(
     x.map((value, i) => value * scale[i % channels]!),
