@@ -433,7 +433,7 @@ for (const [transposeA, transposeB] of [
     width: 3,
     loss: (t, { w, bias }, x) => {
       const weights = transposeB ? t.transpose(t.reshape(w!, [3, 2])) : t.reshape(w!, [3, 2]);
-      const input = (transposeA ? t.transpose(x) : x) as tf.Tensor;
+      const input = transposeA ? t.transpose(x) : x;
       const hidden = t.fused.matMul({
         a: input,
         b: weights,
