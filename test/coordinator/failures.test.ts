@@ -182,9 +182,12 @@ describe('a farm', () => {
         ...Object.values(names.coordinator('nobody')),
       ];
       for (const subject of everything) {
-        for (const text of ['', '{', 'null', '[]', '{"id":"x"}', '{"task":"open"}']) nc.publish(subject, text);
+        for (const text of ['', '{', 'null', '[]', '{"id":"x"}', '{"task":"open"}'])
+          nc.publish(subject, text);
         nc.publish(subject, Buffer.from([0xff, 0x00]), { reply: `${broker.prefix}.nobody` });
-        nc.publish(subject, JSON.stringify({ ['k'.repeat(500_000)]: 1 }), { reply: `${broker.prefix}.nobody` });
+        nc.publish(subject, JSON.stringify({ ['k'.repeat(500_000)]: 1 }), {
+          reply: `${broker.prefix}.nobody`,
+        });
         await rawPublish(url, subject, 'a key: with spaces\r\n\u0001', Buffer.from('{}'));
       }
       expect(everything.length).toBeGreaterThan(12);

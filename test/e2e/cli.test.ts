@@ -186,7 +186,7 @@ describe('a newcomer', () => {
     const weights = Float32Array.of(0.1, -0.2, 0.3, 0.4, -0.5, 0.6, 0.05, -0.05, 0.7, -0.8, 0.2);
     await writeTfjsModel(folder, weights);
     const model = await json<Model & { layout: unknown }>('model import mlp model.json --loss squaredError');
-    expect(model).toMatchObject({ input: { width: 3 }, parameters: { count: 11 } });
+    expect(model).toMatchObject({ input: { shape: [3] }, parameters: { count: 11 } });
     await json('gradient --model mlp --dataset houses --out mlp');
     const reference = referenceGradient(
       model,
