@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { startCoordinator } from '../../coordinator/start.js';
 import { defaultCacheBytes, startWorker } from '../../worker/start.js';
 import { ensureBroker } from '../broker/ensure.js';
+import { engineOption } from '../engine-option.js';
 import { startLocalFarm } from '../farm.js';
 import { command, parseBytes, parseInteger, type FarmOptions } from '../options.js';
 import { askedToStop } from '../stop-signals.js';
@@ -41,7 +42,7 @@ export function addProcessCommands(program: Command): void {
     'multiply by the Hessian of a share of the data',
     'ihvp worker --nats nats://HOST:4222 --engine wasm',
   )
-    .option('--engine <name>', 'auto, wasm or cpu', 'auto')
+    .addOption(engineOption())
     .option('--threads <n>', 'arithmetic threads', parseInteger, availableParallelism())
     .option('--cache-bytes <size>', 'memory for shards and linearizations', parseBytes, defaultCacheBytes)
     .option('--files <folder>', 'a folder that file:// datasets may be read from (repeatable)', collect, [])
@@ -63,7 +64,7 @@ export function addProcessCommands(program: Command): void {
   )
     .option('--workers <n>', 'worker processes', parseInteger, availableParallelism())
     .option('--threads <n>', 'threads of each worker', parseInteger, 1)
-    .option('--engine <name>', 'auto, wasm or cpu', 'auto')
+    .addOption(engineOption())
     .option('--files <folder>', 'a folder that file:// datasets may be read from (repeatable)', collect, [])
     .option('--data-dir <folder>', 'keep datasets, models and results here (default: gone at the end)')
     .action(

@@ -1,11 +1,20 @@
 import { UnsupportedError } from '../../protocol/errors.js';
 import type { Engine } from './engine.js';
-import { openTfjs, tfjsBackends } from './tfjs.js';
+import { engineChoices, engineNames } from './names.js';
+import type { EngineName } from './names.js';
+import { openTfjs } from './tfjs.js';
 import type { TfjsTensor } from './tfjs.js';
 
-export const engineChoices = ['auto', ...tfjsBackends] as const;
-export type EngineChoice = (typeof engineChoices)[number];
 export type EngineTensor = TfjsTensor;
+
+/** Starts an engine in this thread. `asked`: by name, and so not only where it is worth it. */
+type Open = (asked: boolean) => Promise<Engine<EngineTensor>>;
+
+const engines: Record<EngineName, Open> = {
+  webgpu: (asked) => openTfjs('webgpu', { onCpu: asked }),
+  wasm: () => openTfjs('wasm'),
+  cpu: () => openTfjs('cpu'),
+};
 
 export interface OpenedEngine {
   engine: Engine<EngineTensor>;
@@ -14,21 +23,28 @@ export interface OpenedEngine {
 }
 
 /**
- * Opens the engine for this thread: the one named, or with `auto` the fastest that starts (wasm, else cpu).
+ * Opens the engine for this thread: the one named, or with `auto` the fastest that starts.
  * Throws `UnsupportedError` for an unknown name, or if the engine named does not start.
  */
 export async function openEngine(choice: string): Promise<OpenedEngine> {
-  const backend = tfjsBackends.find((name) => name === choice);
-  if (backend) return { engine: await openTfjs(backend), reason: `${backend}: asked for` };
-  if (choice !== 'auto')
-    throw new UnsupportedError(`unknown engine "${choice}"`, {
-      hint: `use one of ${engineChoices.join(', ')}`,
-      details: { engine: choice },
-    });
-  try {
-    return { engine: await openTfjs('wasm'), reason: 'wasm: the fastest engine that starts here' };
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    return { engine: await openTfjs('cpu'), reason: `cpu: ${why}` };
+  if (choice === 'auto') return openFastest();
+  const name = engineNames.find((known) => known === choice);
+  if (name) return { engine: await engines[name](true), reason: `${name}: asked for` };
+  throw new UnsupportedError(`unknown engine "${choice}"`, {
+    hint: `use one of ${engineChoices.join(', ')}`,
+    details: { engine: choice },
+  });
+}
+
+async function openFastest(): Promise<OpenedEngine> {
+  const passed: string[] = [];
+  for (const name of engineNames) {
+    try {
+      const engine = await engines[name](false);
+      return { engine, reason: [`${name}: the fastest engine that starts here`, ...passed].join('; ') };
+    } catch (error) {
+      passed.push(error instanceof Error ? error.message : String(error));
+    }
   }
+  throw new UnsupportedError(`no engine starts here: ${passed.join('; ')}`);
 }

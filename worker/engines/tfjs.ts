@@ -4,18 +4,23 @@ import * as tf from '@tensorflow/tfjs';
 import { BackendWasm, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { TooLargeError, UnsupportedError } from '../../protocol/errors.js';
 import type { Engine, EngineMemory } from './engine.js';
+import { matmulProgram, startWebgpu } from './webgpu.js';
+import type { Webgpu } from './webgpu.js';
 
 export type TfjsTensor = tf.Tensor;
-export const tfjsBackends = ['wasm', 'cpu'] as const;
-export type TfjsBackend = (typeof tfjsBackends)[number];
+export type TfjsBackend = 'webgpu' | 'wasm' | 'cpu';
 
 /**
  * Starts a TensorFlow.js backend in this thread (wasm: one single-threaded instance, its binary read from the
- * installed package). Throws `UnsupportedError` if it does not start.
+ * installed package; webgpu: `onCpu` allows an adapter that is no GPU). Throws `UnsupportedError` if it does not start.
  */
-export async function openTfjs(backend: TfjsBackend): Promise<Engine<TfjsTensor>> {
+export async function openTfjs(
+  backend: TfjsBackend,
+  { onCpu = false }: { onCpu?: boolean } = {},
+): Promise<Engine<TfjsTensor>> {
   // Silences the advice to install tfjs-node, and leaves out the debug checks.
   tf.enableProdMode();
+  if (backend === 'webgpu') return new TfjsEngine(backend, await startWebgpu({ onCpu }));
   try {
     if (backend === 'wasm' && tf.findBackend('wasm') === null) setWasmPaths(wasmFolder());
     if (!(await tf.setBackend(backend))) throw new Error('the backend did not initialise');
@@ -37,11 +42,19 @@ function wasmFolder(): string {
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : JSON.stringify(error));
 
 class TfjsEngine implements Engine<tf.Tensor> {
-  readonly version = `TensorFlow.js ${tf.version_core}`;
-  readonly #backend = tf.backend();
+  readonly version: string;
+  readonly #backend: tf.KernelBackend;
   readonly #packedShapes = new WeakMap<object, string>();
+  readonly #webgpu: Webgpu | undefined;
 
-  constructor(readonly name: TfjsBackend) {}
+  constructor(
+    readonly name: TfjsBackend,
+    webgpu?: Webgpu,
+  ) {
+    this.version = `TensorFlow.js ${tf.version_core}${webgpu ? `, WebGPU on ${webgpu.description}` : ''}`;
+    this.#backend = tf.engine().findBackend(name);
+    this.#webgpu = webgpu;
+  }
 
   memory(): EngineMemory {
     const { numTensors, numBytes } = tf.memory();
@@ -49,13 +62,20 @@ class TfjsEngine implements Engine<tf.Tensor> {
   }
 
   upload(values: Float32Array, shape: readonly number[]) {
-    // The cpu backend keeps the very array it is given.
-    return this.#run(() => tf.tensor(this.name === 'cpu' ? values.slice() : values, [...shape], 'float32'));
+    return this.#run(() => tf.tensor(this.#own(values), [...shape], 'float32'));
   }
 
   async download(a: tf.Tensor) {
-    const values = await a.data<'float32'>();
-    return this.name === 'cpu' ? values.slice() : values;
+    try {
+      return this.#own(await a.data<'float32'>());
+    } finally {
+      this.#webgpu?.check();
+    }
+  }
+
+  /** All backends but wasm keep the very array they are given, and give it back. */
+  #own(values: Float32Array) {
+    return this.name === 'wasm' ? values : values.slice();
   }
 
   tidy<R>(work: () => R, kept: (result: R) => readonly tf.Tensor[]): R {
@@ -87,6 +107,11 @@ class TfjsEngine implements Engine<tf.Tensor> {
    * through another shape would be read wrongly, without an error. Such a view is copied first.
    */
   matmul(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
+    if (this.#webgpu) {
+      const program = matmulProgram(a.shape[0]!, a.shape[1]!, b.shape[1]!);
+      tf.env().set('WEBGPU_MATMUL_PROGRAM_TYPE', program);
+      return this.#run(() => tf.matMul(a, b));
+    }
     const shape = b.shape.join('×');
     const packed = this.#packedShapes.get(b.dataId);
     if (packed === undefined) this.#packedShapes.set(b.dataId, shape);
@@ -162,8 +187,10 @@ class TfjsEngine implements Engine<tf.Tensor> {
     return this.#run(() => tf.concat([...parts], axis));
   }
 
-  /** Copies rows on the host, where both backends keep them: `tf.gather` takes 20 times as long. */
-  gatherRows(a: tf.Tensor, indices: Int32Array) {
+  /** Copies rows on the host, where wasm and cpu keep them: there `tf.gather` takes 20 times as long. */
+  gatherRows(a: tf.Tensor, indices: Int32Array): tf.Tensor {
+    if (this.#webgpu)
+      return this.#run(() => tf.tidy(() => tf.gather(a, tf.tensor1d(indices.slice(), 'int32'))));
     const width = a.size / a.shape[0];
     const source = this.#backend instanceof BackendWasm ? this.#backend.typedArrayFromHeap(a) : a.dataSync();
     const rows = new Float32Array(indices.length * width);

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { activations, losses } from '../../../protocol/model.js';
 import type { Network } from '../../../protocol/model.js';
@@ -17,6 +17,7 @@ import type { Engine } from '../../../worker/engines/engine.js';
 import { openEngine } from '../../../worker/engines/select.js';
 import type { EngineTensor } from '../../../worker/engines/select.js';
 import { referenceGradient, referenceHvp, relativeError } from '../../support/reference.js';
+import { describeEngines } from '../../support/engines.js';
 import { randomProblem } from './problem.js';
 import type { Problem } from './problem.js';
 
@@ -26,7 +27,7 @@ import type { Problem } from './problem.js';
  */
 const tolerance = 3e-6;
 
-describe.each(['wasm', 'cpu'])('%s', (name) => {
+describeEngines('%s', (name) => {
   let engine: Engine<EngineTensor>;
   beforeAll(async () => {
     ({ engine } = await openEngine(name));

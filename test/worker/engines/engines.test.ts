@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { UnsupportedError } from '../../../protocol/errors.js';
 import { openEngine } from '../../../worker/engines/select.js';
+import { describeEngines } from '../../support/engines.js';
 
 describe('openEngine', () => {
   it('auto: takes wasm here and says why', async () => {
@@ -25,7 +26,7 @@ describe('openEngine', () => {
   });
 });
 
-describe.each(['wasm', 'cpu'])('%s', (name) => {
+describeEngines('%s', (name) => {
   it('matmul: a right operand seen through two shapes is read rightly both times', async () => {
     const { engine } = await openEngine(name);
     const before = engine.memory();
