@@ -1,8 +1,9 @@
-import { describe, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { runLissa } from '../../../worker/curvature/lissa-step.js';
 import { linearize } from '../../../worker/curvature/linearization.js';
 import { bindNetwork } from '../../../worker/curvature/network.js';
 import { openEngine } from '../../../worker/engines/select.js';
+import { describeEngines } from '../../support/engines.js';
 import { referenceHvp, relativeError } from '../../support/reference.js';
 import { randomProblem } from './problem.js';
 
@@ -28,7 +29,7 @@ function setup() {
   return { ...problem, minibatches };
 }
 
-describe.each(['wasm', 'cpu'])('runLissa on %s', (name) => {
+describeEngines('runLissa on %s', (name) => {
   it('equals the float64 recursion, a short minibatch weighted by its rows', async () => {
     const { engine } = await openEngine(name);
     const { network, parameters, batch, referenceRows, uniform, minibatches } = setup();

@@ -4,6 +4,7 @@ import { activations, losses } from '../../../protocol/model.js';
 import { selfCheck } from '../../../worker/curvature/self-check.js';
 import { openEngine } from '../../../worker/engines/select.js';
 import type { Device } from '../../../worker/engines/operations.js';
+import { engines, isSlow } from '../../support/engines.js';
 import { randomProblem } from './problem.js';
 
 /** The same device, with one operation that answers wrongly. */
@@ -17,7 +18,7 @@ function broken<T>(device: Device<T>, change: Partial<Device<T>>): Device<T> {
 }
 
 describe('selfCheck', () => {
-  it.each(['wasm', 'cpu'])(
+  it.each(engines)(
     'passes every activation and loss on %s, large and small, and leaves no tensor behind',
     async (name) => {
       const { engine } = await openEngine(name);
@@ -25,6 +26,7 @@ describe('selfCheck', () => {
       for (const loss of losses)
         for (const activation of activations)
           for (const [seed, size] of (name === 'wasm' ? [0.1, 1, 3] : [1]).entries()) {
+            if (isSlow(name) && activation !== 'tanh') continue;
             const shape = { width: 6, units: [8, 5, 3], activation, loss, useBias: seed !== 1 };
             const { network, parameters, batch } = randomProblem(shape, 40, seed, size);
             const figures = await selfCheck(engine, network, parameters, batch);

@@ -1,14 +1,17 @@
 import { describe, expect, it } from '@jest/globals';
 import { UnsupportedError } from '../../../protocol/errors.js';
 import { openEngine } from '../../../worker/engines/select.js';
+import { matmulProgram } from '../../../worker/engines/webgpu.js';
 import { describeEngines } from '../../support/engines.js';
 
 describe('openEngine', () => {
-  it('auto: takes wasm here and says why', async () => {
+  it('auto: takes the fastest that starts, never a GPU that is none, and says why', async () => {
     const { engine, reason } = await openEngine('auto');
     expect(engine.name).toBe('wasm');
     expect(engine.version).toMatch(/^TensorFlow\.js 4\./);
-    expect(reason).toMatch(/^wasm: /);
+    expect(reason).toMatch(
+      /^wasm: .*; webgpu: (the only adapter computes on the CPU|no adapter|Dawn is not there)/,
+    );
   });
 
   it('throws UnsupportedError for an unknown engine', async () => {
@@ -81,6 +84,28 @@ describeEngines('%s', (name) => {
     });
   });
 
+  it('matmul: a long inner axis gives the float64 sums, and the same bits every time', async () => {
+    const { engine } = await openEngine(name);
+    const before = engine.memory();
+    const [m, inner, n] = [16, 2048, 16];
+    const values = (length: number, step: number) =>
+      Float32Array.from({ length }, (_, i) => Math.fround(Math.sin(step * i)));
+    const [left, right] = [values(m * inner, 0.7), values(inner * n, 1.3)];
+    const [a, b] = [engine.upload(left, [m, inner]), engine.upload(right, [inner, n])];
+    const [first, second] = [engine.matmul(a, b), engine.matmul(a, b)];
+    const product = await engine.download(first);
+    expect(await engine.download(second)).toEqual(product);
+    const expected = Float64Array.from({ length: m * n }, (_, i) => {
+      let sum = 0;
+      for (let k = 0; k < inner; k++) sum += left[Math.floor(i / n) * inner + k]! * right[k * n + (i % n)]!;
+      return sum;
+    });
+    // 2048 terms of size 1/2, each rounded to 6e-8 at worst in the same direction.
+    for (const [i, value] of product.entries()) expect(Math.abs(value - expected[i]!)).toBeLessThan(1e-4);
+    engine.dispose([a, b, first, second]);
+    expect(engine.memory()).toEqual(before);
+  });
+
   it('gatherRows: takes rows of any rank in order, with repeats', async () => {
     const { engine } = await openEngine(name);
     const a = engine.upload(
@@ -91,5 +116,14 @@ describeEngines('%s', (name) => {
     expect(engine.shape(rows)).toEqual([3, 2, 2]);
     expect(Array.from(await engine.download(rows))).toEqual([8, 9, 10, 11, 0, 1, 2, 3, 8, 9, 10, 11]);
     engine.dispose([a, rows]);
+  });
+});
+
+describe('matmulProgram', () => {
+  it('never leaves a long inner axis to the backend, which would add in the order of finishing', () => {
+    expect(matmulProgram(64, 1999, 64)).toBe(-1);
+    expect(matmulProgram(8, 5000, 16)).toBe(-1); // The backend reduces outputs of at most 128 values in one order.
+    expect(matmulProgram(64, 2000, 64)).toBe(2);
+    expect(matmulProgram(784, 2000, 256)).toBe(3);
   });
 });
