@@ -80,8 +80,8 @@ async function withFarm<T>(workers: number, work: (operator: DistributedOperator
     while (farm.workers().length < workers) await farm.changed(AbortSignal.timeout(10_000));
     const operator = new DistributedOperator(
       farm,
-      { operator: 'bench', network, dataset, leafRows, hvp: { mode: 'exact' } },
-      { parameters: p, rows: manifest.rows, leaves, l2: 0 },
+      { operator: 'bench', network, dataset, leafRows, curvature: 'hessian', hvp: { mode: 'exact' } },
+      { parameters: p, weight: manifest.rows, leaves, l2: new Float64Array(p) },
       AbortSignal.timeout(300_000),
     );
     try {

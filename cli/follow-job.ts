@@ -11,6 +11,7 @@ export async function followJob(client: Client, id: string, json: boolean): Prom
   let stage = '';
   const onProgress = (progress: Progress) => {
     if (progress.stage !== stage) {
+      bar?.update(100);
       bar?.stop();
       stage = progress.stage;
       bar = startProgress({ label: stage, total: 100, json });
@@ -18,13 +19,15 @@ export async function followJob(client: Client, id: string, json: boolean): Prom
     bar?.update(Math.floor(100 * (progress.fraction ?? 0)), progressNote(progress));
   };
   try {
-    return await client.wait(id, {
+    const result = await client.wait(id, {
       onProgress,
       onState: (job) => {
         if (!json && (job.state === 'queued' || job.state === 'waiting'))
           process.stderr.write(`job ${id}: ${job.message}\n`);
       },
     });
+    bar?.update(100);
+    return result;
   } finally {
     bar?.stop();
   }
@@ -52,6 +55,7 @@ export function reportText({ job, report, files }: Result, saved: string[]): str
   const lines = [
     `${report.request.type} ${job.id}: ${report.status}`,
     `  ${report.advice}`,
+    ...(report.request.curvature === 'hessian' ? [] : [`  H is the ${report.request.curvature} matrix`]),
     `  model ${report.model.name} (p = ${formatNumber(report.model.parameters)}), dataset ${report.dataset.name} (n = ${formatNumber(report.dataset.rows)})`,
   ];
   if (report.loss !== undefined)
@@ -69,6 +73,12 @@ export function reportText({ job, report, files }: Result, saved: string[]): str
   for (const { id, engine, threads, products, busySeconds } of report.workers)
     lines.push(
       `  worker ${id.slice(-8)}: ${engine}, ${threads} thread(s), ${formatNumber(products, 3)} products, busy ${formatDuration(busySeconds)}`,
+    );
+  const checks = report.workers.flatMap(({ selfCheck }) => selfCheck ?? []);
+  if (checks.length > 0)
+    lines.push(
+      `  self-check: products agree with differences to ${formatNumber(Math.max(...checks.map(({ differences }) => differences)), 2)}` +
+        ` and are symmetric to ${formatNumber(Math.max(...checks.map(({ symmetry }) => symmetry)), 2)}, relative`,
     );
   for (const warning of report.warnings) lines.push(`  warning: ${warning}`);
   for (const { name } of files) lines.push(`  result file: ${name} (in the farm's object store)`);

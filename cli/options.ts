@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError, Option } from 'commander';
 import { connect, type Client } from '../protocol/client.js';
+import { exitOnUsage } from './terminal/fail.js';
 
 /** Options of every command that talks to a farm. */
 export interface FarmOptions {
@@ -12,8 +13,9 @@ export interface FarmOptions {
 
 /** A subcommand with the options that all commands share, and an example in its help. */
 export function command(parent: Command, name: string, description: string, example: string): Command {
-  return parent
-    .command(name)
+  const [word] = name.split(' ');
+  const path = `${parent.parent ? `${parent.parent.name()} ` : ''}${parent.name()} ${word}`;
+  return exitOnUsage(parent.command(name), path)
     .description(description)
     .addOption(new Option('--nats <url>', 'NATS server, nats://[TOKEN@]HOST:PORT').env('IHVP_NATS_URL'))
     .option('--prefix <name>', 'subject prefix, where several farms share a server', 'ihvp')
@@ -46,9 +48,28 @@ export function parseInteger(text: string): number {
   return Number(text);
 }
 
+/** A whole number from 1. */
+export function parseCount(text: string): number {
+  const value = parseInteger(text);
+  if (value === 0) throw new InvalidArgumentError('write a whole number from 1');
+  return value;
+}
+
 export function parseNumber(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('write a number');
+  return value;
+}
+
+export function parsePositive(text: string): number {
+  const value = parseNumber(text);
+  if (value <= 0) throw new InvalidArgumentError('write a number above 0');
+  return value;
+}
+
+export function parseNotNegative(text: string): number {
+  const value = parseNumber(text);
+  if (value < 0) throw new InvalidArgumentError('write a number from 0');
   return value;
 }
 

@@ -1,34 +1,31 @@
-import {
-  ShapeMismatchError,
-  TimeoutError,
-  UnknownOperatorError,
-  WorkerLostError,
-} from '../protocol/errors.js';
+import { ShapeMismatchError } from '../protocol/errors.js';
 import { TreeSum, type LeafRange } from '../protocol/reduction.js';
 import type { BlockRef, DatasetRef, OperatorSpec, Point, Task, TaskOf } from '../protocol/tasks.js';
 import { assign } from './assignment.js';
 import type { Farm } from './farm.js';
 import { Links } from './links.js';
+import { isTransient } from './transient.js';
 
 /** Right-hand sides of one task: bounds the workers' intermediate tensors (rows × columns × width). */
 const columnsPerTask = 32;
-/** Rounds without a single leaf's progress before a timeout is believed. */
-const fruitlessRounds = 3;
+/** Tries in a row without any progress before the machinery's failure is believed: the task itself may be its cause. */
+const fruitlessTries = 8;
 
 export interface OperatorShape {
   /** p */
   parameters: number;
-  /** n */
-  rows: number;
+  /** n, or the sum of the rows' weights: what sums over rows are divided by. */
+  weight: number;
   leaves: number;
-  /** Regularisation: the Hessian of the objective is the mean Hessian of the rows plus l2·I. */
-  l2: number;
+  /** Regularisation, a coefficient for each parameter: what the mean Hessian of the rows gains on its diagonal. */
+  l2: Float64Array;
 }
 
 /**
- * The Hessian of the objective (1/n) Σᵢ ℓᵢ(θ) + (l2/2)·‖θ‖² over all workers. A product broadcasts V (K × p, float32)
- * once, lets every worker sum its leaves, and adds the partial sums in the canonical tree in float64; then divides by n
- * and adds l2. The bits do not depend on the workers, their number, or who was lost on the way.
+ * The Hessian (or Gauss-Newton matrix) of the objective Σᵢ wᵢ·ℓᵢ(θ) / Σᵢ wᵢ + Σⱼ (l2ⱼ/2)·θⱼ² over all workers. A product
+ * broadcasts V (K × p, float32) once, lets every worker sum its leaves, and adds the partial sums in the canonical tree
+ * in float64; then divides by the sum of the weights and adds l2. The bits do not depend on the workers, their number,
+ * or who was lost on the way.
  */
 export class DistributedOperator {
   readonly shape: OperatorShape;
@@ -46,7 +43,7 @@ export class DistributedOperator {
     this.#spec = spec;
     this.shape = shape;
     this.#signal = signal;
-    this.#links = new Links(farm, spec);
+    this.#links = new Links(farm, spec, signal);
   }
 
   get size(): number {
@@ -66,30 +63,27 @@ export class DistributedOperator {
    * @returns the objective and its gradient at θ
    */
   async moveTo(theta: Float32Array | Float64Array): Promise<{ value: number; gradient: Float64Array }> {
-    const { parameters: p, rows, l2 } = this.shape;
+    const { parameters: p, weight, l2 } = this.shape;
     if (theta.length !== p) throw new ShapeMismatchError(`θ has ${theta.length} values, the model ${p}`);
     const rounded = Float32Array.from(theta);
     const previous = this.#point;
-    const point = {
-      id: this.#points++,
-      parameters: await this.#links.broadcast.send(rounded, this.#links.size),
-    };
+    const point = { id: this.#points++, parameters: await this.#links.broadcast(rounded) };
     this.#point = point;
-    if (previous) this.#links.broadcast.release(previous.parameters.id);
+    if (previous) this.#links.release(previous.parameters.id);
     const { operator } = this.#spec;
     const sums = await this.#sum(1 + p, 0, (leaves) => ({ task: 'linearize', operator, point, leaves }));
     const gradient = sums.subarray(1);
-    let squares = 0;
+    let penalty = 0;
     for (let i = 0; i < p; i++) {
-      gradient[i] = gradient[i]! / rows + l2 * rounded[i]!;
-      squares += rounded[i]! ** 2;
+      gradient[i] = gradient[i]! / weight + l2[i]! * rounded[i]!;
+      penalty += (l2[i]! / 2) * rounded[i]! ** 2;
     }
-    return { value: sums[0]! / rows + (l2 / 2) * squares, gradient };
+    return { value: sums[0]! / weight + penalty, gradient };
   }
 
   /** H·V for a block of `count` vectors (count × p, a vector a row); l2 included, damping not. */
   async multiply(block: Float64Array, count: number): Promise<Float64Array> {
-    const { parameters: p, rows, l2 } = this.shape;
+    const { parameters: p, weight, l2 } = this.shape;
     if (block.length !== count * p)
       throw new ShapeMismatchError(`${block.length} values are not ${count} × ${p}`);
     const result = new Float64Array(block.length);
@@ -98,7 +92,7 @@ export class DistributedOperator {
       const part = block.subarray(first * p, (first + columns) * p);
       const sums = await this.#multiplyColumns(part, columns);
       const into = result.subarray(first * p);
-      for (let i = 0; i < sums.length; i++) into[i] = sums[i]! / rows + l2 * part[i]!;
+      for (let i = 0; i < sums.length; i++) into[i] = sums[i]! / weight + l2[i % p]! * part[i]!;
     }
     this.products += count;
     return result;
@@ -108,17 +102,21 @@ export class DistributedOperator {
   async rowGradients(dataset: DatasetRef, rows: number[]): Promise<Float64Array> {
     const point = this.#requirePoint();
     const { operator } = this.#spec;
-    const values = await this.#anywhere({ task: 'row-gradients', operator, point, dataset, rows });
-    return Float64Array.from(values);
+    const task: Task = { task: 'row-gradients', operator, point, dataset, rows };
+    for (let tries = 1; ; tries++) {
+      const [first] = await this.#farm.atLeastOne(this.#signal);
+      try {
+        const { values } = await this.#links.run(first!.id, task, () => rows.length * this.size, 0);
+        return Float64Array.from(values);
+      } catch (error) {
+        if (!isTransient(error) || tries >= fruitlessTries) throw error;
+      }
+    }
   }
 
-  /** Sends a block to all workers for several tasks; `release` it when done. */
+  /** Sends a block to all workers, for tasks until the operator is closed. */
   async share(values: Float32Array): Promise<BlockRef> {
-    return this.#links.broadcast.send(values, this.#links.size);
-  }
-
-  release(block: BlockRef): void {
-    this.#links.broadcast.release(block.id);
+    return this.#links.broadcast(values);
   }
 
   /** One chain task on one worker. `state` is sent to that worker alone. */
@@ -129,23 +127,16 @@ export class DistributedOperator {
     products: number,
   ): Promise<Float32Array | Float64Array> {
     const point = this.#requirePoint();
-    const { outbox } = await this.#links.open(worker, this.#signal);
-    const sent = await outbox.send(state, 1);
-    try {
-      const { values } = await this.#links.run(
-        worker,
-        { task: 'chain', operator: this.#spec.operator, point, state: sent, ...task },
-        products,
-        this.#signal,
-      );
-      this.products += products;
-      return values!;
-    } catch (error) {
-      if (isTransient(error)) this.#lose(worker, error);
-      throw error;
-    } finally {
-      outbox.release(sent.id);
-    }
+    const { operator } = this.#spec;
+    const { values } = await this.#links.runWith(
+      worker,
+      state,
+      (sent) => ({ task: 'chain', operator, point, state: sent, ...task }),
+      () => state.length,
+      products,
+    );
+    this.products += products;
+    return values;
   }
 
   async #multiplyColumns(part: Float64Array, count: number): Promise<Float64Array> {
@@ -154,7 +145,7 @@ export class DistributedOperator {
     // Differences depend on the vector's size; the exact product does not, and float32 reaches further if it is about 1.
     const scales = hvp.mode === 'exact' ? powersOfTwo(part, count) : new Float64Array(count).fill(1);
     const scaled = scaleRows(part, scales, Float32Array);
-    const vectors = await this.#links.broadcast.send(scaled, this.#links.size);
+    const vectors = await this.#links.broadcast(scaled);
     const width = part.length;
     try {
       const task = (leaves: LeafRange[]): Task => ({
@@ -172,7 +163,7 @@ export class DistributedOperator {
         Float64Array,
       );
     } finally {
-      this.#links.broadcast.release(vectors.id);
+      this.#links.release(vectors.id);
     }
   }
 
@@ -186,56 +177,26 @@ export class DistributedOperator {
       const share = async ([worker, leaves]: [string, LeafRange[]]) => {
         try {
           const counted = (products * covered(leaves)) / this.shape.leaves;
-          const { result, values } = await this.#links.run(worker, task(leaves), counted, this.#signal);
-          if (values?.length !== result.nodes.length * width)
-            throw new TimeoutError(
-              `worker ${worker} sent ${values?.length} values for ${result.nodes.length} nodes`,
-            );
-          for (const [i, node] of result.nodes.entries())
+          const size = (nodes: number) => nodes * width;
+          const { nodes, values } = await this.#links.run(worker, task(leaves), size, counted);
+          for (const [i, node] of nodes.entries())
             sum.add(node, Float64Array.from(values.subarray(i * width, (i + 1) * width)));
         } catch (error) {
           if (!isTransient(error)) throw error;
           failures.push(error);
-          this.#lose(worker, error);
         }
       };
       await Promise.all([...assign(sum.missing(), workers)].map(share));
       fruitless = covered(sum.missing()) < before ? 0 : fruitless + 1;
-      if (fruitless >= fruitlessRounds) throw failures.at(-1);
+      if (fruitless >= fruitlessTries) throw failures.at(-1);
     }
     return sum.total();
-  }
-
-  /** A task that any one worker can do. */
-  async #anywhere(task: Task): Promise<Float32Array | Float64Array> {
-    for (let tries = 1; ; tries++) {
-      const [first] = await this.#farm.atLeastOne(this.#signal);
-      try {
-        const { values } = await this.#links.run(first!.id, task, 0, this.#signal);
-        return values!;
-      } catch (error) {
-        if (!isTransient(error) || tries >= fruitlessRounds) throw error;
-        this.#lose(first!.id, error);
-      }
-    }
-  }
-
-  #lose(worker: string, error: unknown): void {
-    this.#links.drop(worker);
-    if (error instanceof WorkerLostError) this.#farm.remove(worker);
   }
 
   #requirePoint(): Point {
     if (!this.#point) throw new Error('the operator has no point yet: call moveTo first');
     return this.#point;
   }
-}
-
-/** Errors of the machinery, which another try or another worker can mend; a worker's verdict on the input is final. */
-export function isTransient(error: unknown): boolean {
-  return (
-    error instanceof WorkerLostError || error instanceof TimeoutError || error instanceof UnknownOperatorError
-  );
 }
 
 /** For each row the power of two that brings its largest value to [1, 2): multiplying by it rounds nothing. */
@@ -245,7 +206,9 @@ function powersOfTwo(block: Float64Array, count: number): Float64Array {
     const largest = block
       .subarray(k * width, (k + 1) * width)
       .reduce((most, v) => Math.max(most, Math.abs(v)), 0);
-    return largest > 0 && Number.isFinite(largest) ? 2 ** -Math.floor(Math.log2(largest)) : 1;
+    // The factor and its inverse have to be float64 numbers.
+    const exponent = Math.max(-1022, Math.min(1022, Math.floor(Math.log2(largest))));
+    return largest > 0 && Number.isFinite(largest) ? 2 ** -exponent : 1;
   });
 }
 

@@ -1,4 +1,5 @@
 import type { NatsConnection, Subscription } from '@nats-io/nats-core';
+import { listen } from '../protocol/listen.js';
 import { parseJson } from '../protocol/parse.js';
 import type { Names } from '../protocol/subjects.js';
 import { workerHeartbeatSchema, type WorkerHeartbeat } from '../protocol/tasks.js';
@@ -21,8 +22,10 @@ export class Farm {
     this.names = names;
     this.coordinator = coordinator;
     this.calls = new WorkerCalls(nc, names, coordinator);
-    this.#subscription = nc.subscribe(names.worker('*').heartbeat, {
-      callback: (_, message) => this.#heartbeat(message.data),
+    this.#subscription = listen(nc, names.worker('*').heartbeat, ({ data }) => {
+      const heartbeat = parseJson(workerHeartbeatSchema, data, 'heartbeat');
+      this.calls.heard(heartbeat.id, heartbeat.tasks);
+      this.#apply(this.#membership.heartbeat(heartbeat, Date.now()));
     });
     this.#clock = setInterval(() => this.#apply(this.#membership.tick(Date.now())), 500);
   }
@@ -44,21 +47,22 @@ export class Farm {
   }
 
   /** Resolves at the next change of membership. */
-  changed(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    return new Promise((resolve, reject) => {
-      const done = () => {
-        stop();
-        signal.removeEventListener('abort', aborted);
-        resolve();
-      };
-      const aborted = () => {
-        stop();
-        reject(signal.reason as Error);
-      };
-      const stop = this.onChange(done);
-      signal.addEventListener('abort', aborted, { once: true });
-    });
+  async changed(signal: AbortSignal): Promise<void> {
+    let ended = () => {};
+    try {
+      signal.throwIfAborted();
+      await new Promise<void>((resolve, reject) => {
+        const aborted = () => reject(signal.reason as Error);
+        const stop = this.onChange(() => resolve());
+        signal.addEventListener('abort', aborted);
+        ended = () => {
+          stop();
+          signal.removeEventListener('abort', aborted);
+        };
+      });
+    } finally {
+      ended();
+    }
   }
 
   /** A call found the worker dead before its heartbeats ran out. */
@@ -70,16 +74,6 @@ export class Farm {
     clearInterval(this.#clock);
     this.#subscription.unsubscribe();
     this.calls.close();
-  }
-
-  #heartbeat(data: Uint8Array): void {
-    let heartbeat: WorkerHeartbeat;
-    try {
-      heartbeat = parseJson(workerHeartbeatSchema, data, 'heartbeat');
-    } catch {
-      return; // Garbage on a public subject harms nobody.
-    }
-    this.#apply(this.#membership.heartbeat(heartbeat, Date.now()));
   }
 
   #apply(change: MembershipChange): void {

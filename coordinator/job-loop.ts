@@ -1,6 +1,8 @@
+import { setMaxListeners } from 'node:events';
 import type { JsMsg } from '@nats-io/jetstream';
-import { CancelledError, toWire } from '../protocol/errors.js';
+import { BrokerError, CancelledError, toWire } from '../protocol/errors.js';
 import { isFinished, type Job } from '../protocol/jobs.js';
+import { listen } from '../protocol/listen.js';
 import { parseJson } from '../protocol/parse.js';
 import { submissionSchema, type Submission } from '../protocol/services.js';
 import type { Farm } from './farm.js';
@@ -11,6 +13,8 @@ import type { Stores } from './stores.js';
 
 /** A job that was taken this often without an end has brought down its coordinators: it fails. */
 const maximumAttempts = 5;
+/** After which a job that this coordinator could not go on with may be taken again. */
+const returnAfterMs = 1000;
 
 /** Takes jobs from the queue, one at a time, until told to stop. */
 export class JobLoop {
@@ -43,7 +47,7 @@ export class JobLoop {
   /** Gives the job under way back to the queue and resolves when nothing runs any more. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#current?.abort.abort(new StoppingError());
+    this.#current?.abort.abort(new ReturnedError('its coordinator stopped'));
     await this.#ended;
   }
 
@@ -64,13 +68,14 @@ export class JobLoop {
   }
 
   async #take(message: JsMsg): Promise<void> {
-    const working = setInterval(() => message.working(), acknowledgeWithinMs / 3);
+    const { nc } = this.#farm;
+    const working = setInterval(() => nc.isClosed() || message.working(), acknowledgeWithinMs / 3);
     try {
       const submission = readSubmission(message);
       const job = submission && (await this.#stores.jobs.ensure(submission));
       if (!job || isFinished(job.state)) message.term();
       else if (await this.#run(job)) await message.ackAck();
-      else message.nak();
+      else message.nak(this.#stopping ? 0 : returnAfterMs);
     } finally {
       clearInterval(working);
     }
@@ -78,63 +83,78 @@ export class JobLoop {
 
   /** Runs the job to its end; false where it should go to another coordinator. */
   async #run(queued: Job): Promise<boolean> {
-    const { jobs, results } = this.#stores;
-    const { nc, names, coordinator } = this.#farm;
+    const { nc, names } = this.#farm;
     const abort = new AbortController();
+    setMaxListeners(0, abort.signal);
     const { id } = queued;
     this.#current = { id, abort };
-    const cancelled = nc.subscribe(names.job(id).cancel, { callback: () => this.cancel(id) });
-    let job: Job = {
-      ...queued,
-      coordinator,
-      attempts: queued.attempts + 1,
-      started: queued.started ?? new Date().toISOString(),
-    };
-    const move = (change: Partial<Job>) => {
-      job = { ...job, ...change };
-      this.#say(`job ${id} is ${job.state}: ${job.message}`);
-      return jobs.save(job);
-    };
-    const finish = (change: Partial<Job>) => move({ ...change, finished: new Date().toISOString() });
+    const cancelled = listen(nc, names.job(id).cancel, () => this.cancel(id));
     try {
-      if (queued.attempts >= maximumAttempts)
-        throw new Error(`the job was tried ${queued.attempts} times without an end`);
-      if (this.#farm.workers().length === 0) {
-        await move({ state: 'waiting', message: 'no worker is there: start one with `ihvp worker`' });
-        await this.#farm.atLeastOne(abort.signal);
-      }
-      await move({ state: 'running', message: `runs on ${this.#farm.workers().length} worker(s)` });
-      const { report, vectors } = await runJob({
-        job,
-        farm: this.#farm,
-        stores: this.#stores,
-        signal: abort.signal,
-        publish: (progress) => nc.publish(names.job(id).progress, JSON.stringify(progress)),
-        onOperator: (operator) => (this.#operator = operator),
-      });
-      await storeResult(results, report, vectors);
-      await finish({ state: 'done', message: `${report.status}: ${report.advice}` });
-    } catch (error) {
-      if (error instanceof StoppingError) {
-        await move({
-          state: 'queued',
-          message: 'its coordinator stopped; waits for another',
-          attempts: queued.attempts,
-        });
+      if (this.#stopping) throw new ReturnedError('its coordinator stopped');
+      const message = await this.#work(queued, abort.signal);
+      await this.#finish(id, { state: 'done', message });
+    } catch (thrown) {
+      const fault: unknown = abort.signal.aborted ? abort.signal.reason : thrown;
+      if (nc.isClosed()) return false;
+      if (fault instanceof ReturnedError || fault instanceof BrokerError) {
+        const message = `${fault.message}; waits to be taken again`;
+        const attempts = fault instanceof ReturnedError ? { attempts: queued.attempts } : {};
+        await this.#move(id, { state: 'queued', message, ...attempts });
         return false;
       }
-      if (nc.isClosed()) return false;
-      const state = error instanceof CancelledError ? 'cancelled' : 'failed';
-      await finish({
-        state,
-        message: (error as Error).message,
-        error: toWire(error),
-      });
+      const error = toWire(fault);
+      const state = fault instanceof CancelledError ? 'cancelled' : 'failed';
+      await this.#finish(id, { state, message: error.message, error });
     } finally {
       cancelled.unsubscribe();
       this.#current = undefined;
     }
     return true;
+  }
+
+  /** Returns what to say of the result, which is stored. */
+  async #work({ id, attempts, started }: Job, signal: AbortSignal): Promise<string> {
+    const { nc, names } = this.#farm;
+    if (attempts >= maximumAttempts)
+      throw new Error(
+        `the job was tried ${attempts} times without an end: each time its coordinator was lost`,
+      );
+    if (this.#farm.workers().length === 0) {
+      await this.#move(id, { state: 'waiting', message: 'no worker is there: start one with `ihvp worker`' });
+      await this.#farm.atLeastOne(signal);
+    }
+    const job = await this.#move(id, {
+      state: 'running',
+      message: `runs on ${this.#farm.workers().length} worker(s)`,
+      attempts: attempts + 1,
+      started: started ?? new Date().toISOString(),
+    });
+    signal.throwIfAborted();
+    const { report, vectors } = await runJob({
+      job,
+      farm: this.#farm,
+      stores: this.#stores,
+      signal,
+      publish: (progress) => nc.publish(names.job(id).progress, JSON.stringify(progress)),
+      onOperator: (operator) => (this.#operator = operator),
+    });
+    await storeResult(this.#stores.results, report, vectors);
+    return `${report.status}: ${report.advice}`;
+  }
+
+  #finish(id: string, change: Partial<Job>): Promise<Job> {
+    return this.#move(id, { ...change, finished: new Date().toISOString() });
+  }
+
+  /** A record that is finished, by another coordinator or a client, stays as it is. */
+  async #move(id: string, change: Partial<Job>): Promise<Job> {
+    const { coordinator } = this.#farm;
+    const job = await this.#stores.jobs.change(id, (current) =>
+      isFinished(current.state) ? undefined : { ...current, coordinator, ...change },
+    );
+    this.#say(`job ${id} is ${job.state}: ${job.message}`);
+    if (job.state !== change.state || job.cancelRequested) this.cancel(id);
+    return job;
   }
 }
 
@@ -147,5 +167,5 @@ function readSubmission(message: JsMsg): Submission | undefined {
   }
 }
 
-/** The coordinator ends before its job did. */
-class StoppingError extends Error {}
+/** The job did not end, and nothing is wrong with it: somebody else may go on. */
+class ReturnedError extends Error {}

@@ -1,7 +1,7 @@
 import { Svcm, type Service, type ServiceMsg } from '@nats-io/services';
 import { nuid, type NatsConnection } from '@nats-io/nats-core';
 import type { z } from 'zod';
-import { AlreadyExistsError, toWire } from '../protocol/errors.js';
+import { AlreadyExistsError, toWire, TooLargeError } from '../protocol/errors.js';
 import { isFinished, type Job } from '../protocol/jobs.js';
 import { parseJson } from '../protocol/parse.js';
 import type { Request } from '../protocol/requests.js';
@@ -30,7 +30,8 @@ export async function startJobService(nc: NatsConnection, names: Names, stores: 
   for (const name of Object.keys(endpoints) as EndpointName[])
     group.addEndpoint(name, {
       handler: (error, message) => {
-        if (!error) void answer(name, handlers, message);
+        // What still fails is the connection, and whoever asked asks again.
+        if (!error) answer(name, handlers, message).catch(() => {});
       },
     });
   return service;
@@ -45,7 +46,12 @@ async function answer(name: EndpointName, handlers: Handlers, message: ServiceMs
   } catch (error) {
     reply = { ok: false, error: toWire(error) };
   }
-  message.respond(JSON.stringify(reply));
+  try {
+    message.respond(JSON.stringify(reply));
+  } catch (cause) {
+    const error = new TooLargeError(`the reply to ${name} does not fit a message: ${String(cause)}`);
+    message.respond(JSON.stringify({ ok: false, error: toWire(error) }));
+  }
 }
 
 function makeHandlers(nc: NatsConnection, names: Names, stores: Stores): Handlers {
@@ -57,32 +63,31 @@ function makeHandlers(nc: NatsConnection, names: Names, stores: Stores): Handler
       return { job: await jobs.submit({ id: id ?? nuid.next(), request }) };
     },
     status: async ({ id }) => ({ job: await jobs.get(id) }),
-    list: async ({ limit }) => ({ jobs: await jobs.list(limit) }),
+    list: async ({ limit }) => ({ jobs: fitting(await jobs.list(limit), (nc.info?.max_payload ?? 0) / 2) }),
     result: async ({ id }) => loadResult(results, await jobs.get(id)),
     cancel: async ({ id }) => {
-      const job = await jobs.get(id);
-      if (isFinished(job.state)) return { job };
-      if (job.state === 'queued') {
-        const cancelled: Job = {
-          ...job,
-          state: 'cancelled',
-          message: 'cancelled before it began',
-          finished: new Date().toISOString(),
-        };
-        await jobs.save(cancelled);
-        return { job: cancelled };
-      }
-      nc.publish(names.job(id).cancel);
+      const job = await jobs.change(id, (current) => {
+        if (isFinished(current.state)) return undefined;
+        if (current.state !== 'queued') return { ...current, cancelRequested: true };
+        const finished = new Date().toISOString();
+        return { ...current, state: 'cancelled', message: 'cancelled before it began', finished };
+      });
+      if (!isFinished(job.state)) nc.publish(names.job(id).cancel);
       return { job };
     },
   };
 }
 
+/** The first jobs, as many as fit a message of so many bytes. */
+function fitting(jobs: Job[], bytes: number): Job[] {
+  let used = 0;
+  return jobs.filter((job) => (used += Buffer.byteLength(JSON.stringify(job))) <= bytes);
+}
+
 /** A fit may move its own model's parameters, but no other model's unless told to. */
 async function checkMayStore(request: Request, { models }: Stores): Promise<void> {
   if (request.type !== 'fit' || request.replace || request.into === request.model) return;
-  const known = await models.list();
-  if (known.some(({ name }) => name === request.into))
+  if ((await models.names()).includes(request.into))
     throw new AlreadyExistsError(`there is a model "${request.into}" already`, {
       hint: 'choose another name, or say --replace',
       details: { model: request.into },

@@ -1,6 +1,15 @@
-import { AckPolicy, jetstream, jetstreamManager, RetentionPolicy, type Consumer } from '@nats-io/jetstream';
-import { Kvm, type KV } from '@nats-io/kv';
+import {
+  AckPolicy,
+  jetstream,
+  JetStreamApiCodes,
+  JetStreamApiError,
+  jetstreamManager,
+  RetentionPolicy,
+  type Consumer,
+} from '@nats-io/jetstream';
+import { Kvm, type KV, type KvEntry } from '@nats-io/kv';
 import { nanos, type NatsConnection } from '@nats-io/nats-core';
+import { answered } from '../protocol/answered.js';
 import { AlreadyExistsError, UnknownJobError } from '../protocol/errors.js';
 import { jobSchema, type Job } from '../protocol/jobs.js';
 import { parseJson } from '../protocol/parse.js';
@@ -48,17 +57,18 @@ export class JobStore {
    */
   async submit(submission: Submission): Promise<Job> {
     const { id, request } = submission;
-    const known = await this.find(id);
-    if (known) {
-      if (JSON.stringify(known.request) === JSON.stringify(request)) return known;
-      throw new AlreadyExistsError(`job "${id}" is another request`, {
-        hint: 'choose another id',
-        details: { job: id },
-      });
+    let job = await this.find(id);
+    if (!job) {
+      const body = JSON.stringify(submission);
+      const { subject } = this.#names.stores.queue;
+      await answered('the job queue', jetstream(this.#nc).publish(subject, body, { msgID: id }));
+      job = await this.ensure(submission);
     }
-    const body = JSON.stringify(submission);
-    await jetstream(this.#nc).publish(this.#names.stores.queue.subject, body, { msgID: id });
-    return this.ensure(submission);
+    if (JSON.stringify(job.request) === JSON.stringify(request)) return job;
+    throw new AlreadyExistsError(`job "${id}" is another request`, {
+      hint: 'choose another id',
+      details: { job: id },
+    });
   }
 
   /** The job's record, made if it is not there. */
@@ -73,46 +83,86 @@ export class JobStore {
       attempts: 0,
       submitted: new Date().toISOString(),
     };
-    try {
-      await this.#kv.create(id, JSON.stringify(job));
-    } catch {
-      return this.get(id); // The other side was first.
-    }
+    // Otherwise the other side was first.
+    if (!(await this.#write(this.#kv.create(id, JSON.stringify(job))))) return this.get(id);
     this.#nc.publish(this.#names.job(id).state, JSON.stringify(job));
     return job;
   }
 
   async find(id: string): Promise<Job | undefined> {
-    const entry = await this.#kv.get(id);
-    return entry?.operation === 'PUT' ? parseJson(jobSchema, entry.value, `job ${id}`) : undefined;
+    const entry = await answered('the job store', this.#kv.get(id));
+    return entry?.operation === 'PUT' ? readJob(entry) : undefined;
   }
 
   /** @throws UnknownJobError */
   async get(id: string): Promise<Job> {
     const job = await this.find(id);
-    if (!job)
-      throw new UnknownJobError(`there is no job "${id}"`, {
-        hint: '`ihvp jobs` lists them',
-        details: { job: id },
-      });
+    if (!job) throw unknown(id);
     return job;
   }
 
-  /** Newest first. */
+  /** Newest first; records that are not a job's are left out. */
   async list(limit: number): Promise<Job[]> {
-    const ids: string[] = [];
-    for await (const id of await this.#kv.keys()) ids.push(id);
-    const jobs = await Promise.all(ids.map((id) => this.find(id)));
-    return jobs
-      .filter((job) => job !== undefined)
-      .sort((a, b) => (a.submitted < b.submitted ? 1 : -1))
-      .slice(0, limit);
+    const jobs: Job[] = [];
+    for await (const entry of await answered('the job store', this.#kv.history())) {
+      if (entry.operation !== 'PUT') continue;
+      try {
+        jobs.push(readJob(entry));
+      } catch {
+        continue;
+      }
+    }
+    return jobs.sort((a, b) => (a.submitted < b.submitted ? 1 : -1)).slice(0, limit);
   }
 
-  /** Writes the record and publishes it as the job's new state. */
-  async save(job: Job): Promise<void> {
-    const text = JSON.stringify(job);
-    await this.#kv.put(job.id, text);
-    this.#nc.publish(this.#names.job(job.id).state, text);
+  /**
+   * Changes the record as it is by then, whoever else changes it at the same time, and publishes it as the job's new
+   * state. `change` returns undefined to leave it. Returns the record as it is now.
+   * @throws UnknownJobError
+   */
+  async change(id: string, change: (job: Job) => Job | undefined): Promise<Job> {
+    for (;;) {
+      const entry = await answered('the job store', this.#kv.get(id));
+      if (entry?.operation !== 'PUT') throw unknown(id);
+      const job = readJob(entry);
+      const changed = change(job);
+      if (!changed) return job;
+      const text = JSON.stringify(changed);
+      if (!(await this.#write(this.#kv.update(id, text, entry.revision)))) continue;
+      this.#nc.publish(this.#names.job(id).state, text);
+      return changed;
+    }
   }
+
+  /** Whether the record was still as the write supposes. */
+  #write(write: Promise<number>): Promise<boolean> {
+    const written = write.then(
+      () => true,
+      (error: unknown) => {
+        if (isConflict(error)) return false;
+        throw error;
+      },
+    );
+    return answered('the job store', written);
+  }
+}
+
+function readJob({ key, value }: KvEntry): Job {
+  return parseJson(jobSchema, value, `the record of job ${key}`);
+}
+
+function unknown(id: string): UnknownJobError {
+  return new UnknownJobError(`there is no job "${id}"`, {
+    hint: '`ihvp jobs` lists them',
+    details: { job: id },
+  });
+}
+
+/** The record was not, or no more, as it was read. */
+function isConflict(error: unknown): boolean {
+  return (
+    error instanceof JetStreamApiError &&
+    (error.code === JetStreamApiCodes.StreamWrongLastSequence ||
+      error.code === JetStreamApiCodes.StreamWrongLastSequenceUnknown)
+  );
 }

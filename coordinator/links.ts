@@ -1,7 +1,11 @@
 import { BlockInbox } from '../protocol/block-inbox.js';
 import { BlockOutbox } from '../protocol/block-outbox.js';
+import { TimeoutError, WorkerLostError } from '../protocol/errors.js';
+import type { SelfCheck } from '../protocol/jobs.js';
+import type { TreeNode } from '../protocol/reduction.js';
 import type { OperatorSpec, Task } from '../protocol/tasks.js';
 import type { Farm } from './farm.js';
+import { isTransient } from './transient.js';
 import type { TaskResult } from './worker-calls.js';
 
 /** One operator's line to one worker: opened once, then tasks out and blocks both ways. */
@@ -18,32 +22,113 @@ export interface WorkerStats {
   /** Passes over the whole dataset times right-hand sides that its share of the work amounts to. */
   products: number;
   busySeconds: number;
+  selfCheck?: SelfCheck;
 }
 
-/** The lines of one operator to every worker that serves it. */
+export interface Sums {
+  nodes: TreeNode[];
+  values: Float32Array | Float64Array;
+}
+
+/** The lines of one operator to every worker that serves it. A line that fails is dropped, and opened anew when needed. */
 export class Links {
   readonly stats = new Map<string, WorkerStats>();
-  /** Blocks for all workers at once. */
-  readonly broadcast: BlockOutbox;
   #farm: Farm;
   #spec: OperatorSpec;
+  #signal: AbortSignal;
+  /** Blocks for all workers at once. */
+  #broadcast: BlockOutbox;
   #links = new Map<string, Link>();
   #stopWatching: () => void;
 
-  constructor(farm: Farm, spec: OperatorSpec) {
+  constructor(farm: Farm, spec: OperatorSpec, signal: AbortSignal) {
     this.#farm = farm;
     this.#spec = spec;
-    this.broadcast = new BlockOutbox(farm.nc, farm.names, spec.operator);
-    this.#stopWatching = farm.onChange(({ lost }) => lost.forEach((worker) => this.drop(worker)));
+    this.#signal = signal;
+    this.#broadcast = new BlockOutbox(farm.nc, farm.names, spec.operator);
+    this.#stopWatching = farm.onChange(({ lost }) => lost.forEach((worker) => this.#drop(worker)));
   }
 
-  /** How many workers listen to `broadcast`. */
-  get size(): number {
-    return this.#links.size;
+  /** Sends a block to every worker that is there; one that joins later asks for it. */
+  async broadcast(values: Float32Array) {
+    await Promise.all(
+      this.#farm.workers().map(({ id }) =>
+        this.#open(id).catch((error: unknown) => {
+          if (!isTransient(error)) throw error;
+        }),
+      ),
+    );
+    return this.#broadcast.send(values, this.#links.size);
+  }
+
+  /** No worker asks for the block any more. */
+  release(block: number): void {
+    this.#broadcast.release(block);
+  }
+
+  /** Runs a task; `size` says how many values its reply has for so many tree nodes. `products` is what it counts for. */
+  async run(worker: string, task: Task, size: (nodes: number) => number, products: number): Promise<Sums> {
+    return this.#with(worker, (link) => this.#call(worker, link, task, size, products));
+  }
+
+  /** Runs a task that takes a block of its own. */
+  async runWith(
+    worker: string,
+    values: Float32Array,
+    task: (block: Awaited<ReturnType<BlockOutbox['send']>>) => Task,
+    size: (nodes: number) => number,
+    products: number,
+  ): Promise<Sums> {
+    return this.#with(worker, async (link) => {
+      const sent = await link.outbox.send(values, 1);
+      try {
+        return await this.#call(worker, link, task(sent), size, products);
+      } finally {
+        link.outbox.release(sent.id);
+      }
+    });
+  }
+
+  close(): void {
+    this.#stopWatching();
+    for (const worker of [...this.#links.keys()]) this.#drop(worker);
+    this.#broadcast.close();
+  }
+
+  async #call(
+    worker: string,
+    { inbox }: Link,
+    task: Task,
+    size: (nodes: number) => number,
+    products: number,
+  ): Promise<Sums> {
+    const { nodes, block, busySeconds, selfCheck } = await this.#farm.calls.call(worker, task, this.#signal);
+    if (block?.values !== size(nodes.length))
+      throw new TimeoutError(
+        `worker ${worker} sent ${block?.values ?? 'no'} values for ${nodes.length} nodes`,
+      );
+    const values = await inbox.get(block, this.#signal);
+    const stats = this.#statsOf(worker);
+    stats.products += products;
+    stats.busySeconds += busySeconds;
+    if (selfCheck) stats.selfCheck = selfCheck;
+    return { nodes, values };
+  }
+
+  /** Works with the open line to a worker; drops the line where that failed by the machinery's fault. */
+  async #with<T>(worker: string, work: (link: Link) => Promise<T>): Promise<T> {
+    const link = await this.#open(worker);
+    try {
+      return await work(link);
+    } catch (error) {
+      this.#failed(worker, link, error);
+      throw error;
+    }
   }
 
   /** Makes sure that the worker knows the operator. */
-  async open(worker: string, signal: AbortSignal): Promise<Link> {
+  async #open(worker: string): Promise<Link> {
+    this.#signal.throwIfAborted();
     let link = this.#links.get(worker);
     if (!link) {
       const { nc, names, calls } = this.#farm;
@@ -51,43 +136,31 @@ export class Links {
       link = {
         outbox: new BlockOutbox(nc, names, `${operator}-${worker}`),
         inbox: new BlockInbox(nc, names, `${worker}-${operator}`, operator),
-        opened: calls.call(worker, { task: 'open', ...this.#spec }, signal),
+        opened: calls.call(worker, { task: 'open', ...this.#spec }, this.#signal),
       };
       this.#links.set(worker, link);
     }
-    await link.opened;
+    try {
+      await link.opened;
+    } catch (error) {
+      this.#failed(worker, link, error);
+      throw error;
+    }
     return link;
   }
 
-  /** Runs a task; the reply's block, if any, comes as values. `products` is what the task counts for. */
-  async run(
-    worker: string,
-    task: Task,
-    products: number,
-    signal: AbortSignal,
-  ): Promise<{ result: TaskResult; values: Float32Array | Float64Array | null }> {
-    const { inbox } = await this.open(worker, signal);
-    const result = await this.#farm.calls.call(worker, task, signal);
-    const values = result.block && (await inbox.get(result.block, signal));
-    const stats = this.#statsOf(worker);
-    stats.products += products;
-    stats.busySeconds += result.busySeconds;
-    return { result, values };
+  /** Another task may have dropped the line already, and a third opened it anew: that one stays. */
+  #failed(worker: string, link: Link, error: unknown): void {
+    if (!isTransient(error)) return;
+    if (this.#links.get(worker) === link) this.#drop(worker);
+    if (error instanceof WorkerLostError) this.#farm.remove(worker);
   }
 
-  /** Forgets the line; a worker that lives is opened anew when it is needed. */
-  drop(worker: string): void {
+  #drop(worker: string): void {
     const link = this.#links.get(worker);
     this.#links.delete(worker);
     link?.outbox.close();
     link?.inbox.close();
-    link?.opened.catch(() => {});
-  }
-
-  close(): void {
-    this.#stopWatching();
-    for (const worker of [...this.#links.keys()]) this.drop(worker);
-    this.broadcast.close();
   }
 
   #statsOf(worker: string): WorkerStats {

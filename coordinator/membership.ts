@@ -14,11 +14,10 @@ export class Membership {
 
   heartbeat(heartbeat: WorkerHeartbeat, now: number): MembershipChange {
     const { id, state } = heartbeat;
+    if (state === 'gone') return this.remove(id);
     const known = this.#workers.has(id);
-    if (state !== 'ready') {
-      this.#workers.delete(id);
-      return { joined: [], lost: known ? [id] : [] };
-    }
+    // One that leaves finishes what it has, so it is not lost yet; nobody needs to hear of it who did not before.
+    if (!known && state === 'draining') return { joined: [], lost: [] };
     this.#workers.set(id, { heartbeat, seen: now });
     return { joined: known ? [] : [id], lost: [] };
   }
@@ -30,7 +29,7 @@ export class Membership {
     return { joined: [], lost };
   }
 
-  /** A worker that was found dead otherwise: its task subject has no listener. */
+  /** A worker that said so, or was found dead: its task subject has no listener. */
   remove(id: string): MembershipChange {
     return { joined: [], lost: this.#workers.delete(id) ? [id] : [] };
   }
@@ -39,6 +38,7 @@ export class Membership {
   ready(): WorkerHeartbeat[] {
     return [...this.#workers.values()]
       .map(({ heartbeat }) => heartbeat)
+      .filter(({ state }) => state === 'ready')
       .sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 }

@@ -1,7 +1,7 @@
 import { manifestDigest } from '../datasets/registry.js';
 import type { Manifest } from '../protocol/dataset.js';
 import { BadRequestError, ShapeMismatchError, TooLargeError } from '../protocol/errors.js';
-import { cutLeaves } from '../protocol/leaves.js';
+import { countLeaves } from '../protocol/leaves.js';
 import { checkModelFitsDataset, type Model } from '../protocol/model.js';
 import { limits } from '../protocol/names.js';
 import type { Request, Rhs } from '../protocol/requests.js';
@@ -35,7 +35,8 @@ export async function prepare(request: Request, stores: Stores): Promise<Prepare
     stores.datasets.get(request.dataset),
   ]);
   checkModelFitsDataset(model, manifest);
-  const largestShard = Math.max(...manifest.shards.map(({ rows }) => rows));
+  checkSize(1, model);
+  const largestShard = manifest.shards.reduce((most, { rows }) => Math.max(most, rows), 0);
   const wholeShards = request.type === 'solve' && request.method.name === 'lissa';
   const leafRows = Math.min(request.leafRows ?? (wholeShards ? largestShard : defaultLeafRows), largestShard);
   const prepared: Prepared = {
@@ -44,7 +45,7 @@ export async function prepare(request: Request, stores: Stores): Promise<Prepare
     manifest,
     dataset: { name: manifest.name, sha256: manifestDigest(manifest) },
     leafRows,
-    leaves: cutLeaves(manifest.shards, leafRows).length,
+    leaves: countLeaves(manifest.shards, leafRows),
   };
   if ('rhs' in request) await prepareRhs(prepared, request.rhs, stores);
   return prepared;

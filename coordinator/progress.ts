@@ -39,17 +39,18 @@ export class ProgressReporter {
   }
 
   update(progress: StageProgress, workers: number, now: number): void {
-    const { iteration, iterations, residual, products } = progress;
+    const { iteration, iterations, products, residual } = progress;
     const elapsed = (now - this.#stageStarted) / 1000;
-    const rate = elapsed > 0 && progress.products > 0 ? progress.products / elapsed : undefined;
+    const rate = elapsed > 0 && products > 0 ? products / elapsed : undefined;
     const fraction = this.#fraction(progress);
     this.#pending = {
       job: this.#job,
       stage: this.#stage,
       iteration,
-      products,
       ...(iterations !== undefined && { iterations }),
-      ...(residual !== undefined && { residual }),
+      products,
+      // JSON has no number that is not finite.
+      ...(Number.isFinite(residual) && { residual }),
       ...(rate !== undefined && { productsPerSecond: rate }),
       ...(fraction !== undefined && { fraction }),
       ...(fraction && { etaSeconds: (elapsed * (1 - fraction)) / fraction }),
@@ -74,7 +75,7 @@ export class ProgressReporter {
   #fraction({ iteration, iterations, residual, target }: StageProgress): number | undefined {
     if (iterations === undefined) return undefined;
     const counted = Math.min(1, iteration / Math.max(1, iterations));
-    if (!target || residual === undefined) return counted;
+    if (!target || residual === undefined || !Number.isFinite(residual)) return counted;
     if (residual <= target) return 1;
     this.#firstResidual ??= residual;
     const fallen = Math.log(this.#firstResidual / residual) / Math.log(this.#firstResidual / target);

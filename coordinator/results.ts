@@ -1,6 +1,5 @@
 import { UnknownJobError } from '../protocol/errors.js';
 import { reportSchema, type Job, type Report, type StoredFile } from '../protocol/jobs.js';
-import { sha256 } from '../protocol/digest.js';
 import type { Objects } from '../protocol/objects.js';
 import { parseJson } from '../protocol/parse.js';
 import { encodeVectors } from '../protocol/vectors.js';
@@ -36,11 +35,5 @@ export async function loadResult(
       },
     );
   const report = parseJson(reportSchema, bytes, `the report of job ${job.id}`);
-  const files = await Promise.all(
-    (await results.list(`${job.id}/`)).map(async (name) => {
-      const content = (await results.get(name))!;
-      return { name, bytes: content.byteLength, sha256: sha256(content) };
-    }),
-  );
-  return { job, report, files };
+  return { job, report, files: await results.files(`${job.id}/`) };
 }

@@ -1,7 +1,10 @@
+import { setMaxListeners } from 'node:events';
 import { cpus } from 'node:os';
-import { NotFiniteError } from '../protocol/errors.js';
+import { nuid } from '@nats-io/nats-core';
+import { totalWeight } from '../protocol/dataset.js';
+import { CancelledError, NotFiniteError } from '../protocol/errors.js';
 import type { Job, Progress, Report } from '../protocol/jobs.js';
-import { networkOf } from '../protocol/model.js';
+import { l2Diagonal, networkOf } from '../protocol/model.js';
 import type { Request } from '../protocol/requests.js';
 import { version } from '../protocol/version.js';
 import { DistributedOperator } from './distributed-operator.js';
@@ -15,6 +18,9 @@ import { hvp } from './requests/hvp.js';
 import { solve } from './requests/solve.js';
 import type { Stores } from './stores.js';
 
+/** Entries of the residual history that a report keeps, give or take one. */
+const historyLength = 10_000;
+
 export interface JobRun {
   job: Job;
   farm: Farm;
@@ -27,21 +33,25 @@ export interface JobRun {
 
 /** Runs one job from its request to its outcome: look up, load, solve, report. */
 export async function runJob(run: JobRun): Promise<{ report: Report; vectors: Outcome['vectors'] }> {
-  const { job, farm, stores, signal } = run;
+  const { job, farm, stores } = run;
   const began = performance.now();
   const prepared = await prepare(job.request, stores);
   const parameters = await stores.models.parameters(prepared.model);
   const reporter = new ProgressReporter(job.id, run.publish, Date.now());
-  const operatorId = `${job.id}-${job.attempts}`;
-  const operator = openOperator(run, prepared, operatorId);
+  const operatorId = `${job.id}-${nuid.next()}`;
+  // What is under way when the job ends, perhaps by one failure of many, ends with it.
+  const ending = new AbortController();
+  const signal = AbortSignal.any([run.signal, ending.signal]);
+  setMaxListeners(0, signal);
+  const operator = openOperator({ ...run, signal }, prepared, operatorId);
   run.onOperator(operatorId);
   try {
     const stage = (name: string) => reporter.stage(name, farm.workers().length, Date.now());
     stage('loading data');
     const start = await operator.moveTo(parameters);
-    if (!Number.isFinite(start.value))
+    if (!Number.isFinite(start.value + norm(start.gradient)))
       throw new NotFiniteError(
-        `the loss of model "${prepared.model.name}" on dataset "${prepared.manifest.name}" is not finite`,
+        `the loss of model "${prepared.model.name}" on dataset "${prepared.manifest.name}", or its gradient, is not finite`,
         {
           hint: 'its parameters have diverged, or the features are too large: scale them, or train the model again',
         },
@@ -67,6 +77,7 @@ export async function runJob(run: JobRun): Promise<{ report: Report; vectors: Ou
     };
     return { report: report(job, prepared, operator, start, outcome, seconds), vectors: outcome.vectors };
   } finally {
+    ending.abort(new CancelledError(`job ${job.id} has ended`));
     operator.close();
     run.onOperator(undefined);
   }
@@ -78,10 +89,12 @@ function openOperator(
   operator: string,
 ): DistributedOperator {
   const { model, manifest, dataset, leafRows, leaves } = prepared;
+  const { curvature, hvp } = job.request;
+  const network = networkOf(model);
   return new DistributedOperator(
     farm,
-    { operator, network: networkOf(model), dataset, leafRows, hvp: job.request.hvp },
-    { parameters: model.parameters.count, rows: manifest.rows, leaves, l2: model.l2 },
+    { operator, network, dataset, leafRows, curvature, hvp },
+    { parameters: model.parameters.count, weight: totalWeight(manifest), leaves, l2: l2Diagonal(network) },
     signal,
   );
 }
@@ -121,6 +134,7 @@ function report(
     loss: start.value,
     gradientNorm: norm(start.gradient),
     ...outcome.report,
+    ...thinned(outcome.report.residualHistory),
     products: operator.products,
     seconds,
     ...(operator.products > 0 && { productsPerSecond: operator.products / seconds.solving }),
@@ -132,6 +146,17 @@ function report(
         : []),
     ],
     versions: { ihvp: version, node: process.version, cpu: cpus()[0]?.model ?? 'unknown' },
+  };
+}
+
+/** The history, of bounded length and in numbers that JSON has: a report has to fit a message. */
+function thinned(history: number[] | undefined): Partial<Report> {
+  if (!history) return {};
+  const stride = Math.ceil(history.length / historyLength);
+  return {
+    residualHistory: history
+      .filter((_, i) => i % stride === 0 || i === history.length - 1)
+      .map((value) => (Number.isFinite(value) ? value : Number.MAX_VALUE)),
   };
 }
 

@@ -33,7 +33,10 @@ export async function startCoordinator({
   const names = namesOf(prefix);
   const id = nuid.next();
   const nc = await connectBroker(url, `${names.prefix}-coordinator ${id}`);
-  const stores = await openStores(nc, names);
+  const stores = await openStores(nc, names).catch(async (error: unknown) => {
+    await nc.close();
+    throw error;
+  });
   const farm = new Farm(nc, names, id);
   const loop = new JobLoop(farm, stores, say);
   farm.onChange(({ joined, lost }) => {
@@ -51,6 +54,7 @@ export async function startCoordinator({
       operators: loop.operators,
       workers: farm.workers().map((worker) => worker.id),
     };
+    // Throws, and so ends the process, where the broker has refused us for good: nothing can be done without it.
     nc.publish(names.coordinator(id).heartbeat, JSON.stringify(heartbeat));
   };
   beat();
@@ -59,9 +63,10 @@ export async function startCoordinator({
   return {
     id,
     stop: async () => {
-      clearInterval(heart);
       await service.stop();
       await loop.stop();
+      clearInterval(heart);
+      beat();
       farm.close();
       await nc.drain();
     },

@@ -23,25 +23,33 @@ export class ArrowTable {
   readonly labelListSize: number | undefined;
   private readonly featureFields: Field<DataType>[];
   private readonly labelField: Field<DataType>;
+  private readonly weightField: Field<DataType> | undefined;
 
   constructor(
     private readonly path: string,
     private readonly batch: RecordBatch<TypeMap>,
-    label: string,
+    { label, weight }: { label: string; weight?: string | undefined },
     private readonly firstRow: number,
   ) {
     this.rows = batch.numRows;
     const { fields } = batch.schema;
     const names = fields.map((field) => field.name);
-    const labelField = fields.find((field) => field.name === label);
-    if (!labelField)
-      throw new BadFileError(`${path} has no column "${label}"`, {
-        hint: `its columns are ${names.slice(0, 8).join(', ')}; choose one with --label`,
+    const find = (name: string, option: string) => {
+      const field = fields.find((candidate) => candidate.name === name);
+      if (field) return field;
+      throw new BadFileError(`${path} has no column "${name}"`, {
+        hint: `its columns are ${names.slice(0, 8).join(', ')}; choose one with ${option}`,
       });
+    };
+    const labelField = find(label, '--label');
+    const weightField = weight === undefined ? undefined : find(weight, '--weight');
     this.labelField = labelField;
+    this.weightField = weightField;
     const list = fields.find((field) => field.name === 'features' && DataType.isFixedSizeList(field.type));
     this.featureFields =
-      list && list !== labelField ? [list] : fields.filter((field) => field !== labelField);
+      list && list !== labelField
+        ? [list]
+        : fields.filter((field) => field !== labelField && field !== weightField);
     this.featureWidth = this.featureFields.reduce((sum, field) => sum + this.widthOf(field), 0);
     if (this.featureWidth === 0)
       throw new BadFileError(`${path} has no column of features beside "${label}"`);
@@ -56,6 +64,16 @@ export class ArrowTable {
       this.copy(field, out, this.featureWidth, offset);
       offset += this.widthOf(field);
     }
+    return out;
+  }
+
+  /** One a row; undefined without a weight column. */
+  weights(): Float32Array | undefined {
+    const field = this.weightField;
+    if (!field) return undefined;
+    if (this.widthOf(field) !== 1) throw this.noNumbers(field);
+    const out = new Float32Array(this.rows);
+    this.copy(field, out, 1, 0);
     return out;
   }
 

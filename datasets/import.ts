@@ -1,6 +1,6 @@
 import type { Manifest, Shard } from '../protocol/dataset.js';
 import { sha256 } from '../protocol/digest.js';
-import { AlreadyExistsError } from '../protocol/errors.js';
+import { AlreadyExistsError, BadFileError } from '../protocol/errors.js';
 import type { DatasetRegistry } from './registry.js';
 import { encodeManifest, parseManifest } from './registry.js';
 import type { RowSource } from './rows.js';
@@ -36,6 +36,7 @@ export async function importDataset(options: ImportOptions): Promise<Manifest> {
   const old = await existing(options);
   const sizes = shardSizes(rows, options.shardRows ?? defaultShardRows(width, labels));
   const shards: Shard[] = [];
+  let weightSum = 0;
   try {
     let done = 0;
     for await (const shard of encodeShards(shuffled, sizes, width, labels)) {
@@ -45,8 +46,11 @@ export async function importDataset(options: ImportOptions): Promise<Manifest> {
       await store.put(file, shard.bytes);
       shards.push({ name: file, rows: shard.rows, bytes: shard.bytes.length, sha256: hash });
       done += shard.rows;
+      weightSum += shard.weight;
       options.onProgress?.({ rows: done, totalRows: rows, shards: shards.length });
     }
+    if (weightSum === 0)
+      throw new BadFileError(`every row of ${source.description} has weight 0: there is no mean`);
     const manifest: Manifest = {
       format: 'ihvp-dataset',
       version: 1,
@@ -55,6 +59,7 @@ export async function importDataset(options: ImportOptions): Promise<Manifest> {
       rows,
       features: { width },
       labels,
+      ...(source.weighted && { weights: { sum: weightSum } }),
       shuffleSeed,
       shards,
       source: source.description,

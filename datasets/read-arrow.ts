@@ -11,23 +11,23 @@ export interface ArrowOptions {
   /** Name of the label column: numbers, words, booleans, or FixedSizeList<float> for labels of several numbers. */
   label: string;
   labelKind?: LabelKind;
+  /** Name of the column of the rows' weights, if there is one. */
+  weight?: string | undefined;
 }
 
 /**
  * The rows of an Arrow IPC file or stream, one record batch in memory at a time. The features are a FixedSizeList<float>
- * column named `features`, or else every column of numbers but the label's. Two passes, one for the number of rows and
+ * column named `features`, or else every column of numbers but the label's and the weight's. Two passes, one for the number of rows and
  * the labels, one for the rows. Throws `BadFileError` (a null, a column that is no number) or `NotFiniteError` with the
  * column and source row.
  */
-export async function readArrow(
-  path: string,
-  { label, labelKind = 'auto' }: ArrowOptions,
-): Promise<RowSource> {
+export async function readArrow(path: string, options: ArrowOptions): Promise<RowSource> {
+  const { label, labelKind = 'auto' } = options;
   const survey = new LabelSurvey();
   let rows = 0;
   let width = 0;
   let vectorLabels: Labels | undefined;
-  for await (const table of arrowTables(path, label)) {
+  for await (const table of arrowTables(path, options)) {
     width = table.featureWidth;
     if (table.labelListSize !== undefined) vectorLabels = { kind: 'real', width: table.labelListSize };
     else for (const text of table.labelTexts()) survey.add(text);
@@ -41,11 +41,17 @@ export async function readArrow(
 
   async function* batches(): AsyncGenerator<RowBatch> {
     let firstRow = 0;
-    for await (const table of arrowTables(path, label)) {
+    for await (const table of arrowTables(path, options)) {
       if (firstRow + table.rows > rows) throw new BadFileError(`${path} grew while it was read`);
       if (table.rows === 0) continue;
       const encoded = plan ? table.encodedLabels(plan, labelArray(labels, table.rows)) : table.listLabels();
-      yield { features: table.features(), labels: encoded, rows: table.rows, firstRow };
+      yield {
+        features: table.features(),
+        labels: encoded,
+        weights: table.weights(),
+        rows: table.rows,
+        firstRow,
+      };
       firstRow += table.rows;
     }
     if (firstRow !== rows) throw new BadFileError(`${path} shrank while it was read`);
@@ -55,15 +61,16 @@ export async function readArrow(
     rows,
     width,
     labels,
+    weighted: options.weight !== undefined,
     description: `${path}, label column "${label}" (${chosen})`,
     [Symbol.asyncIterator]: batches,
   };
 }
 
-async function* arrowTables(path: string, label: string): AsyncGenerator<ArrowTable> {
+async function* arrowTables(path: string, options: ArrowOptions): AsyncGenerator<ArrowTable> {
   let firstRow = 0;
   for await (const batch of recordBatches(path)) {
-    yield new ArrowTable(path, batch, label, firstRow);
+    yield new ArrowTable(path, batch, options, firstRow);
     firstRow += batch.numRows;
   }
 }

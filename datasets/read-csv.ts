@@ -7,6 +7,8 @@ export interface CsvOptions {
   /** Label column: its name in the header, or its index from 0. */
   label: string;
   labelKind?: LabelKind;
+  /** Column of the rows' weights, if there is one: its name in the header, or its index from 0. */
+  weight?: string | undefined;
   /** Whether the first line names the columns. `auto`: if it has the label's name or, for an index, a feature that is no number. */
   header?: boolean | 'auto';
   delimiter?: string;
@@ -16,10 +18,12 @@ interface Columns {
   names: string[];
   hasHeader: boolean;
   label: number;
+  /** −1 if there is none. */
+  weight: number;
 }
 
 /**
- * The rows of a CSV file: every column but the label's is a feature. Two passes, one for the number of rows and the
+ * The rows of a CSV file: every column but those of the label and the weight is a feature. Two passes, one for the number of rows and the
  * labels, one for the rows. Throws `BadFileError` or `NotFiniteError` with the line, the column and the source row.
  */
 export async function readCsv(path: string, options: CsvOptions): Promise<RowSource> {
@@ -38,10 +42,11 @@ export async function readCsv(path: string, options: CsvOptions): Promise<RowSou
   });
   await first.next();
   if (!columns || rows === 0) throw new BadFileError(`${path} has no rows`);
-  const { label, names, hasHeader } = columns;
+  const { label, weight, names, hasHeader } = columns;
   const plan = survey.plan(labelKind, names[label]!);
   const table = columns;
-  const width = names.length - 1;
+  const weighted = weight >= 0;
+  const width = names.length - (weighted ? 2 : 1);
 
   async function* batches(): AsyncGenerator<RowBatch> {
     const batchRows = rowsPerBatch(width);
@@ -52,6 +57,7 @@ export async function readCsv(path: string, options: CsvOptions): Promise<RowSou
       return {
         features: new Float32Array(count * width),
         labels: labelArray(plan.labels, count),
+        weights: weighted ? new Float32Array(count) : undefined,
         rows: 0,
         firstRow,
       };
@@ -67,9 +73,10 @@ export async function readCsv(path: string, options: CsvOptions): Promise<RowSou
       let at = batch.rows * width;
       for (let column = 0; column < cells.length; column++) {
         if (column === label) continue;
-        batch.features[at] = number(cells[column]!);
-        if (!Number.isFinite(batch.features[at++]))
-          throw badCell(path, table, cells[column]!, column, line, row);
+        const value = Math.fround(number(cells[column]!));
+        if (!Number.isFinite(value)) throw badCell(path, table, cells[column]!, column, line, row);
+        if (column === weight) batch.weights![batch.rows] = value;
+        else batch.features[at++] = value;
       }
       const text = labelCell(path, table, cells, line, row);
       const value = plan.encode(text);
@@ -88,27 +95,39 @@ export async function readCsv(path: string, options: CsvOptions): Promise<RowSou
     rows,
     width,
     labels: plan.labels,
+    weighted,
     description: `${path}, label column "${names[label]}" (${plan.description})`,
     [Symbol.asyncIterator]: batches,
   };
 }
 
-function columnsOf(path: string, cells: string[], { label, header = 'auto' }: CsvOptions): Columns {
+function columnsOf(path: string, cells: string[], { label, weight, header = 'auto' }: CsvOptions): Columns {
   const named = cells.map((cell) => cell.trim());
-  const asIndex = /^\d+$/.test(label) ? Number(label) : -1;
+  const asIndex = (column: string) => (/^\d+$/.test(column) ? Number(column) : -1);
+  const labelIndex = asIndex(label);
   const isWord = (cell: string, column: number) =>
-    column !== asIndex && !isNumber(cell) && !isNotFinite(cell);
-  const hasHeader = header === 'auto' ? (asIndex < 0 ? named.includes(label) : named.some(isWord)) : header;
-  const index = hasHeader && named.includes(label) ? named.indexOf(label) : asIndex;
-  if (index < 0 || index >= cells.length)
-    throw new BadFileError(`${path} has no column "${label}"`, {
-      hint: `its ${cells.length} columns begin with ${named.slice(0, 8).join(', ')}; choose one with --label, by name or by index from 0`,
+    column !== labelIndex && !isNumber(cell) && !isNotFinite(cell);
+  const hasHeader =
+    header === 'auto' ? (labelIndex < 0 ? named.includes(label) : named.some(isWord)) : header;
+  const find = (column: string, option: string) => {
+    const index = hasHeader && named.includes(column) ? named.indexOf(column) : asIndex(column);
+    if (index >= 0 && index < cells.length) return index;
+    throw new BadFileError(`${path} has no column "${column}"`, {
+      hint: `its ${cells.length} columns begin with ${named.slice(0, 8).join(', ')}; choose one with ${option}, by name or by index from 0`,
     });
-  if (cells.length < 2)
-    throw new BadFileError(`${path} has one column and no features`, {
-      hint: 'say what separates the cells with --delimiter',
-    });
-  return { names: hasHeader ? named : named.map((_, column) => `${column}`), hasHeader, label: index };
+  };
+  const columns = {
+    label: find(label, '--label'),
+    weight: weight === undefined ? -1 : find(weight, '--weight'),
+  };
+  if (cells.length < (weight === undefined ? 2 : 3))
+    throw new BadFileError(
+      `${path} has ${cells.length === 1 ? 'one column' : 'two columns'} and no features`,
+      {
+        hint: 'say what separates the cells with --delimiter',
+      },
+    );
+  return { names: hasHeader ? named : named.map((_, column) => `${column}`), hasHeader, ...columns };
 }
 
 function labelCell(path: string, columns: Columns, cells: string[], line: number, row: number): string {

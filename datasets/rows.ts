@@ -9,6 +9,8 @@ export interface RowBatch {
   features: Float32Array;
   /** rows class ids, or rows × label width real numbers. */
   labels: LabelArray;
+  /** One a row, where the source has them. */
+  weights?: Float32Array | undefined;
   rows: number;
   /** Source row (from 0) of the first row; the others follow it. */
   firstRow: number;
@@ -21,6 +23,8 @@ export interface RowSource extends AsyncIterable<RowBatch> {
   /** Features of a row. */
   width: number;
   labels: Labels;
+  /** Whether every batch has weights. */
+  weighted?: boolean;
   /** What was read, for people: `mnist train`, `data.csv, label column "y" (class, 3 classes)`. */
   description: string;
 }

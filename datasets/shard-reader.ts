@@ -10,6 +10,8 @@ export interface DecodedShard {
   features: Float32Array;
   /** rows class ids (int32), or rows × label width real numbers (float32). */
   labels: LabelArray;
+  /** rows weights ≥ 0, where the manifest says that there are some. */
+  weights?: Float32Array;
   rows: number;
   /** Source row of each row, from 0. */
   sourceRows: Int32Array | BigInt64Array;
@@ -60,6 +62,7 @@ function decode(bytes: Uint8Array, rows: number, manifest: Manifest): DecodedSha
   return {
     features: floats(column('features'), 'features', rows, manifest.features.width, true),
     labels: labelsOf(column('label'), rows, manifest.labels),
+    ...(manifest.weights && { weights: values(column('weight'), 'weight', 'float32', Float32Array, rows) }),
     rows,
     sourceRows: sourceRowsOf(column('row'), rows),
   };
@@ -128,6 +131,11 @@ function checkValues(decoded: DecodedShard, manifest: Manifest, shard: Shard): v
     });
   };
   refuse(decoded.features, manifest.features.width, 'feature');
+  if (decoded.weights) {
+    refuse(decoded.weights, 1, 'weight');
+    const negative = decoded.weights.findIndex((weight) => weight < 0);
+    if (negative >= 0) throw corrupt(manifest, shard, `the weight of ${at(negative).text} is negative`);
+  }
   if (labels instanceof Float32Array) return refuse(labels, labelWidth(manifest.labels), 'label');
   const classes = manifest.labels.kind === 'class' ? manifest.labels.classes : 0;
   const row = labels.findIndex((id) => id < 0 || id >= classes);

@@ -13,7 +13,7 @@ import {
   type Data,
 } from 'apache-arrow';
 import type { Labels } from '../protocol/dataset.js';
-import { NotFiniteError } from '../protocol/errors.js';
+import { BadFileError, NotFiniteError } from '../protocol/errors.js';
 import { firstNotFinite, labelArray, labelWidth } from './rows.js';
 import type { ShuffledBatch } from './shuffle.js';
 
@@ -32,13 +32,13 @@ export function shardSizes(rows: number, shardRows: number): number[] {
   return Array.from({ length: count }, (_, index) => small + (index < rows % count ? 1 : 0));
 }
 
-/** The rows regrouped into shards of these sizes, encoded. Throws `NotFiniteError` on NaN or ±Inf. */
+/** The rows regrouped into shards of these sizes, encoded. `weight` is the sum of a shard's weights. Throws `NotFiniteError` on NaN or ±Inf, `BadFileError` on a weight < 0. */
 export async function* encodeShards(
   batches: AsyncIterable<ShuffledBatch>,
   sizes: readonly number[],
   width: number,
   labels: Labels,
-): AsyncGenerator<{ bytes: Uint8Array; rows: number }> {
+): AsyncGenerator<{ bytes: Uint8Array; rows: number; weight: number }> {
   const values = labelWidth(labels);
   let shard: ShuffledBatch | undefined;
   let filled = 0;
@@ -46,15 +46,17 @@ export async function* encodeShards(
   for await (const batch of batches) {
     for (let from = 0; from < batch.rows;) {
       const rows = sizes[index]!;
-      shard ??= emptyShard(rows, width, labels);
+      shard ??= emptyShard(rows, width, labels, batch.weights !== undefined);
       const to = Math.min(batch.rows, from + rows - filled);
       shard.features.set(batch.features.subarray(from * width, to * width), filled * width);
       shard.labels.set(batch.labels.subarray(from * values, to * values), filled * values);
+      if (batch.weights) shard.weights?.set(batch.weights.subarray(from, to), filled);
       shard.sourceRows.set(batch.sourceRows.subarray(from, to), filled);
       filled += to - from;
       from = to;
       if (filled < rows) continue;
-      yield { bytes: encodeShard(shard, width, labels), rows };
+      const weight = shard.weights?.reduce((sum, value) => sum + value, 0) ?? rows;
+      yield { bytes: encodeShard(shard, width, labels), rows, weight };
       shard = undefined;
       filled = 0;
       index++;
@@ -62,9 +64,14 @@ export async function* encodeShards(
   }
 }
 
-function emptyShard(rows: number, width: number, labels: Labels): ShuffledBatch {
-  const features = new Float32Array(rows * width);
-  return { features, labels: labelArray(labels, rows), rows, sourceRows: new Float64Array(rows) };
+function emptyShard(rows: number, width: number, labels: Labels, weighted: boolean): ShuffledBatch {
+  return {
+    features: new Float32Array(rows * width),
+    labels: labelArray(labels, rows),
+    weights: weighted ? new Float32Array(rows) : undefined,
+    rows,
+    sourceRows: new Float64Array(rows),
+  };
 }
 
 /** One shard as an Arrow IPC file of one record batch (the columns are those of `manifestSchema`). */
@@ -72,7 +79,8 @@ export function encodeShard(shard: ShuffledBatch, width: number, labels: Labels)
   checkFinite('feature', shard.features, width, shard.sourceRows);
   if (shard.labels instanceof Float32Array)
     checkFinite('label', shard.labels, labelWidth(labels), shard.sourceRows);
-  const { rows } = shard;
+  const { rows, weights } = shard;
+  if (weights) checkWeights(weights, shard.sourceRows);
   const columns: Record<string, Data> = {
     features: vectors(shard.features, rows, width),
     label:
@@ -82,6 +90,7 @@ export function encodeShard(shard: ShuffledBatch, width: number, labels: Labels)
           ? scalars(shard.labels)
           : vectors(shard.labels, rows, labelWidth(labels)),
     row: sourceRowColumn(shard.sourceRows),
+    ...(weights && { weight: scalars(weights) }),
   };
   const schema = new Schema(Object.entries(columns).map(([name, data]) => new Field(name, data.type, false)));
   const children = Object.values(columns);
@@ -103,6 +112,15 @@ function sourceRowColumn(sourceRows: Float64Array): Data {
   if (sourceRows.every((row) => row < 2 ** 31))
     return makeData({ type: new Int32(), length, nullCount: 0, data: Int32Array.from(sourceRows) });
   return makeData({ type: new Int64(), length, nullCount: 0, data: BigInt64Array.from(sourceRows, BigInt) });
+}
+
+function checkWeights(weights: Float32Array, sourceRows: Float64Array): void {
+  checkFinite('weight', weights, 1, sourceRows);
+  const index = weights.findIndex((weight) => weight < 0);
+  if (index >= 0)
+    throw new BadFileError(`weight ${weights[index]} in source row ${sourceRows[index]} is negative`, {
+      details: { sourceRow: sourceRows[index] },
+    });
 }
 
 function checkFinite(what: string, values: Float32Array, width: number, sourceRows: Float64Array): void {

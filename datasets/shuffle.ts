@@ -2,12 +2,20 @@ import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import type { Labels } from '../protocol/dataset.js';
 import { openBuckets } from './bucket-file.js';
 import { generator, permutation, type RandomGenerator } from '../protocol/random.js';
-import { labelArray, labelWidth, type LabelArray, rowsPerBatch, type RowSource } from './rows.js';
+import {
+  labelArray,
+  labelWidth,
+  type LabelArray,
+  type RowBatch,
+  rowsPerBatch,
+  type RowSource,
+} from './rows.js';
 
 /** Rows in random order, each with the source row it came from. */
 export interface ShuffledBatch {
   features: Float32Array;
   labels: LabelArray;
+  weights?: Float32Array | undefined;
   rows: number;
   sourceRows: Float64Array;
 }
@@ -27,7 +35,7 @@ export async function* shuffle(
   seed: number,
   memory = defaultMemory,
 ): AsyncGenerator<ShuffledBatch> {
-  const layout = new RecordLayout(source.width, source.labels);
+  const layout = new RecordLayout(source.width, source.labels, source.weighted ?? false);
   const random = generator(seed);
   for await (const { words, order } of shuffleRecords(
     packed(source, layout),
@@ -43,50 +51,59 @@ export async function* shuffle(
 }
 
 /**
- * One row as 32-bit words: source row (low, high), label, features. The words are bits, never read as numbers, so
+ * One row as 32-bit words: source row (low, high), label, weight if there are any, features. The words are bits, never read as numbers, so
  * that every float passes unchanged.
  */
 class RecordLayout {
   readonly words: number;
   private readonly labelWords: number;
+  /** Where the features begin. */
+  private readonly head: number;
 
   constructor(
     private readonly width: number,
     private readonly labels: Labels,
+    private readonly weighted: boolean,
   ) {
     this.labelWords = labelWidth(labels);
-    this.words = 2 + this.labelWords + width;
+    this.head = 2 + this.labelWords + (weighted ? 1 : 0);
+    this.words = this.head + width;
   }
 
-  pack(features: Float32Array, labels: LabelArray, rows: number, firstRow: number): Uint32Array {
-    const { words, labelWords, width } = this;
+  pack({ features, labels, weights, rows, firstRow }: RowBatch): Uint32Array {
+    const { words, labelWords, head, width } = this;
     const out = new Uint32Array(rows * words);
     const featureBits = bits(features);
     const labelBits = bits(labels);
+    const weightBits = weights && bits(weights);
     for (let row = 0, at = 0; row < rows; row++, at += words) {
       out[at] = (firstRow + row) % 2 ** 32;
       out[at + 1] = Math.floor((firstRow + row) / 2 ** 32);
       out.set(labelBits.subarray(row * labelWords, (row + 1) * labelWords), at + 2);
-      out.set(featureBits.subarray(row * width, (row + 1) * width), at + 2 + labelWords);
+      if (weightBits) out[at + head - 1] = weightBits[row]!;
+      out.set(featureBits.subarray(row * width, (row + 1) * width), at + head);
     }
     return out;
   }
 
   unpack(records: Uint32Array, order: Int32Array): ShuffledBatch {
-    const { words, labelWords, width } = this;
+    const { words, labelWords, head, width } = this;
     const rows = order.length;
     const features = new Float32Array(rows * width);
     const labels = labelArray(this.labels, rows);
+    const weights = this.weighted ? new Float32Array(rows) : undefined;
     const sourceRows = new Float64Array(rows);
     const featureBits = bits(features);
     const labelBits = bits(labels);
+    const weightBits = weights && bits(weights);
     for (let row = 0; row < rows; row++) {
       const at = order[row]! * words;
       sourceRows[row] = records[at]! + records[at + 1]! * 2 ** 32;
       labelBits.set(records.subarray(at + 2, at + 2 + labelWords), row * labelWords);
-      featureBits.set(records.subarray(at + 2 + labelWords, at + words), row * width);
+      if (weightBits) weightBits[row] = records[at + head - 1]!;
+      featureBits.set(records.subarray(at + head, at + words), row * width);
     }
-    return { features, labels, rows, sourceRows };
+    return { features, labels, weights, rows, sourceRows };
   }
 }
 
@@ -95,8 +112,7 @@ function bits(array: Float32Array | Int32Array): Uint32Array {
 }
 
 async function* packed(source: RowSource, layout: RecordLayout): AsyncGenerator<Uint32Array> {
-  for await (const batch of source)
-    yield layout.pack(batch.features, batch.labels, batch.rows, batch.firstRow);
+  for await (const batch of source) yield layout.pack(batch);
 }
 
 /** Whole buckets that fit in memory, each with the order in which its records are to be read. */

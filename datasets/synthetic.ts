@@ -14,7 +14,11 @@ export function fromMemory(
   features: Float32Array,
   values: LabelArray,
   labels: Labels,
-  { batchRows = 1024, description = 'memory' } = {},
+  {
+    batchRows = 1024,
+    description = 'memory',
+    weights,
+  }: { batchRows?: number; description?: string; weights?: Float32Array } = {},
 ): MemoryRows {
   const perLabel = labelWidth(labels);
   const rows = values.length / perLabel;
@@ -26,12 +30,14 @@ export function fromMemory(
       yield {
         features: features.slice(firstRow * width, end * width),
         labels: values.slice(firstRow * perLabel, end * perLabel),
+        weights: weights?.slice(firstRow, end),
         rows: end - firstRow,
         firstRow,
       };
     }
   }
-  return { features, values, rows, width, labels, description, [Symbol.asyncIterator]: batches };
+  const weighted = weights !== undefined;
+  return { features, values, rows, width, labels, weighted, description, [Symbol.asyncIterator]: batches };
 }
 
 interface Size {

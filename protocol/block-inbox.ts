@@ -1,132 +1,174 @@
 import type { NatsConnection, Subscription } from '@nats-io/nats-core';
 import type { z } from 'zod';
-import { type creditSchema, creditWindow, type resendSchema } from './block-outbox.js';
-import { TimeoutError } from './errors.js';
+import { creditEvery, type creditSchema, creditWindow, type resendSchema } from './block-outbox.js';
+import { TimeoutError, TooLargeError } from './errors.js';
 import { frameBytes, frameCount, readFrame, type Frame } from './frames.js';
+import { listen } from './listen.js';
 import type { Names } from './subjects.js';
 import type { BlockRef } from './tasks.js';
+import { UnclaimedFrames } from './unclaimed-frames.js';
 
-/** Silence after which missing frames are asked for, and how often before giving up. */
+/** Silence after which missing frames are asked for again, and how often before giving up. */
 const patienceMs = 250;
 const attempts = 20;
-/** Frames that arrived before their task: past this the oldest are dropped, to be asked for again if wanted. */
-const unclaimedBytes = 256 * 2 ** 20;
-const creditEvery = creditWindow / 4;
+/** Blocks received last, whose frames may still come by because another receiver asked for them. */
+const rememberedBlocks = 256;
+
+type Values = Float32Array | Float64Array;
 
 interface Waiting {
   bytes: Uint8Array;
   missing: Set<number>;
-  progress: () => void;
+  asked: number[];
+  onFrame: () => void;
+  /** Ends the present wait at once. */
+  wake: () => void;
+  values: Promise<Values>;
 }
 
-/** Receives the blocks of one sender. Frames come before or after the task that names their block. */
+/** Receives the blocks of one sender. Their frames come before the task that names the block, or are asked for. */
 export class BlockInbox {
   #nc: NatsConnection;
+  #owner: string;
   #subjects: ReturnType<Names['blocks']>;
   #receiver: string;
   #subscription: Subscription;
-  #unclaimed = new Map<number, Map<number, Frame>>();
-  #unclaimedBytes = 0;
+  #unclaimed = new UnclaimedFrames();
   #waiting = new Map<number, Waiting>();
+  #received = new Set<number>();
+  #closed = false;
 
   constructor(nc: NatsConnection, names: Names, owner: string, receiver: string) {
     this.#nc = nc;
+    this.#owner = owner;
     this.#subjects = names.blocks(owner);
     this.#receiver = receiver;
-    this.#subscription = nc.subscribe(this.#subjects.sent, {
-      callback: (_, message) => {
-        const frame = readFrame(message.headers, message.data);
-        if (frame) this.#take(frame);
-      },
+    this.#subscription = listen(nc, this.#subjects.sent, ({ headers, data }) => {
+      const frame = readFrame(headers, data);
+      if (frame) this.#take(frame);
     });
   }
 
   close(): void {
+    this.#closed = true;
     this.#subscription.unsubscribe();
     this.#unclaimed.clear();
+    for (const { wake } of this.#waiting.values()) wake();
   }
 
   /**
-   * The block, in memory that threads can share. Asks for frames that do not come.
-   * @throws TimeoutError when the sender is silent for five seconds
+   * The block, in memory that threads can share. Asks for frames that did not come.
+   * @throws TimeoutError when the sender is silent for five seconds, the inbox is closed or the reference cannot be true;
+   * TooLargeError where memory is short
    */
-  async get(ref: BlockRef, signal?: AbortSignal): Promise<Float32Array | Float64Array> {
-    const memory = new SharedArrayBuffer(ref.values * (ref.dtype === 'float32' ? 4 : 8));
-    const values = ref.dtype === 'float32' ? new Float32Array(memory) : new Float64Array(memory);
-    const bytes = new Uint8Array(memory);
-    if (ref.frames !== frameCount(bytes.byteLength))
-      throw new TimeoutError(`block ${ref.owner}/${ref.id} does not have the frames its size needs`);
+  async get(ref: BlockRef, signal?: AbortSignal): Promise<Values> {
+    const known = this.#waiting.get(ref.id);
+    if (known) return known.values;
+    const { values, bytes } = allocate(ref, this.#owner);
     const waiting: Waiting = {
       bytes,
       missing: new Set(Array.from({ length: ref.frames }, (_, index) => index)),
-      progress: () => {},
+      asked: [],
+      onFrame: () => {},
+      wake: () => {},
+      values: Promise.resolve(values),
     };
     this.#waiting.set(ref.id, waiting);
-    for (const frame of this.#claim(ref.id)) this.#store(waiting, frame);
+    for (const frame of this.#unclaimed.claim(ref.id)) store(waiting, frame);
+    waiting.values = this.#receive(ref, waiting, signal).then(() => values);
+    return waiting.values;
+  }
+
+  async #receive(ref: BlockRef, waiting: Waiting, signal?: AbortSignal): Promise<void> {
+    const { id, frames } = ref;
+    const wake = () => waiting.wake();
+    signal?.addEventListener('abort', wake);
     try {
-      for (let silent = 0; waiting.missing.size > 0;) {
+      for (let silent = 0; waiting.missing.size > 0; silent++) {
         signal?.throwIfAborted();
-        if (await this.#progress(waiting)) silent = 0;
-        else if (++silent > attempts)
+        if (this.#closed)
+          throw new TimeoutError(`the line that block ${this.#owner}/${id} came on was closed`);
+        if (silent > attempts)
           throw new TimeoutError(
-            `${waiting.missing.size} of ${ref.frames} frames of block ${ref.owner}/${ref.id} never came`,
+            `${waiting.missing.size} of ${frames} frames of block ${this.#owner}/${id} never came`,
           );
-        else this.#askFor(ref.id, waiting);
+        this.#askFor(id, waiting);
+        if (await someCame(waiting)) silent = 0;
       }
     } finally {
-      this.#waiting.delete(ref.id);
+      signal?.removeEventListener('abort', wake);
+      this.#waiting.delete(id);
     }
-    return values;
+    this.#remember(id);
+    this.#giveCredit(id, frames, true);
   }
 
   #take(frame: Frame): void {
-    const waiting = this.#waiting.get(frame.block);
+    const { block: id, index } = frame;
+    if (frame.total > creditWindow && (index + 1) % creditEvery === 0) this.#giveCredit(id, index + 1, false);
+    const waiting = this.#waiting.get(id);
     if (waiting) {
-      this.#store(waiting, frame);
-      waiting.progress();
-      this.#giveCredit(frame, frame.total - waiting.missing.size);
-      return;
-    }
-    let frames = this.#unclaimed.get(frame.block);
-    if (!frames) this.#unclaimed.set(frame.block, (frames = new Map<number, Frame>()));
-    if (!frames.has(frame.index)) this.#unclaimedBytes += frame.payload.byteLength;
-    frames.set(frame.index, frame);
-    this.#giveCredit(frame, frames.size);
-    while (this.#unclaimedBytes > unclaimedBytes) this.#claim(this.#unclaimed.keys().next().value!);
+      store(waiting, frame);
+      waiting.onFrame();
+    } else if (!this.#received.has(id)) this.#unclaimed.add(frame);
   }
 
-  #claim(id: number): Iterable<Frame> {
-    const frames = this.#unclaimed.get(id);
-    this.#unclaimed.delete(id);
-    if (!frames) return [];
-    for (const frame of frames.values()) this.#unclaimedBytes -= frame.payload.byteLength;
-    return frames.values();
+  #remember(id: number): void {
+    this.#received.add(id);
+    if (this.#received.size > rememberedBlocks) this.#received.delete(this.#received.keys().next().value!);
   }
 
-  #store({ bytes, missing }: Waiting, { index, payload }: Frame): void {
-    const offset = index * frameBytes;
-    if (payload.byteLength !== Math.min(frameBytes, bytes.byteLength - offset)) return;
-    if (missing.delete(index)) bytes.set(payload, offset);
-  }
-
-  #progress(waiting: Waiting): Promise<boolean> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), patienceMs);
-      waiting.progress = () => {
-        clearTimeout(timer);
-        resolve(true);
-      };
-    });
-  }
-
-  #giveCredit({ block, total, index }: Frame, received: number): void {
-    if (total <= creditWindow || (index + 1) % creditEvery !== 0) return;
-    const credit: z.infer<typeof creditSchema> = { id: block, receiver: this.#receiver, received };
+  #giveCredit(id: number, read: number, complete: boolean): void {
+    const credit: z.infer<typeof creditSchema> = { id, receiver: this.#receiver, read, complete };
     this.#nc.publish(this.#subjects.credit, JSON.stringify(credit));
   }
 
-  #askFor(id: number, { missing }: Waiting): void {
-    const request: z.infer<typeof resendSchema> = { id, frames: [...missing].slice(0, creditWindow) };
+  #askFor(id: number, waiting: Waiting): void {
+    waiting.asked = [...waiting.missing].slice(0, creditWindow);
+    const request: z.infer<typeof resendSchema> = { id, frames: waiting.asked };
     this.#nc.publish(this.#subjects.resend, JSON.stringify(request));
   }
+}
+
+/** Pages of it take memory only as frames are written to them, so a reference alone costs nothing. */
+function allocate(ref: BlockRef, owner: string): { values: Values; bytes: Uint8Array } {
+  const size = ref.values * (ref.dtype === 'float32' ? 4 : 8);
+  if (ref.owner !== owner || ref.frames !== frameCount(size))
+    throw new TimeoutError(
+      `${ref.owner} has no block ${ref.id} of ${ref.values} values in ${ref.frames} frames`,
+    );
+  try {
+    const memory = new SharedArrayBuffer(size);
+    const values = ref.dtype === 'float32' ? new Float32Array(memory) : new Float64Array(memory);
+    return { values, bytes: new Uint8Array(memory) };
+  } catch (cause) {
+    throw new TooLargeError(`there is no memory for a block of ${size} bytes`, { cause });
+  }
+}
+
+function store({ bytes, missing }: Waiting, { index, payload }: Frame): void {
+  const offset = index * frameBytes;
+  if (payload.byteLength !== Math.min(frameBytes, bytes.byteLength - offset)) return;
+  if (missing.delete(index)) bytes.set(payload, offset);
+}
+
+/** Waits until all frames that were asked for are there, or none came for a while; whether any came. */
+function someCame(waiting: Waiting): Promise<boolean> {
+  return new Promise((resolve) => {
+    const before = waiting.missing.size;
+    let timer: NodeJS.Timeout;
+    const rest = () => {
+      clearTimeout(timer);
+      timer = setTimeout(waiting.wake, patienceMs);
+    };
+    waiting.wake = () => {
+      clearTimeout(timer);
+      resolve(waiting.missing.size < before);
+    };
+    waiting.onFrame = () => {
+      if (waiting.asked.some((index) => waiting.missing.has(index))) rest();
+      else waiting.wake();
+    };
+    rest();
+  });
 }

@@ -2,7 +2,7 @@ import type { NatsConnection } from '@nats-io/nats-core';
 import { nuid } from '@nats-io/nats-core';
 import type { z } from 'zod';
 import { connectBroker } from './connection.js';
-import { CancelledError, fromWire, TimeoutError, type WireError } from './errors.js';
+import { CancelledError, fromWire, TimeoutError, TooLargeError, type WireError } from './errors.js';
 import {
   isFinished,
   jobSchema,
@@ -12,6 +12,7 @@ import {
   type Report,
   type StoredFile,
 } from './jobs.js';
+import { listen } from './listen.js';
 import { ModelStore } from './model-store.js';
 import { Objects } from './objects.js';
 import { parseJson, parseValue } from './parse.js';
@@ -92,40 +93,46 @@ export class Client {
     return this.#ask('result', { id });
   }
 
-  /** Follows a job's events until it is finished. */
+  /**
+   * Follows a job's events until it is finished. Once the job was seen, a farm without a coordinator is waited for.
+   * @throws UnknownJobError, TimeoutError where no coordinator answers at first, or the signal's reason
+   */
   async watch(id: string, { onProgress, onState, signal }: WatchHandlers = {}): Promise<Job> {
+    signal?.throwIfAborted();
     const { nc, names } = this;
     const subjects = names.job(id);
-    const subscriptions = [
-      nc.subscribe(subjects.progress, {
-        callback: (_, message) => onProgress?.(parseJson(progressSchema, message.data, 'progress')),
-      }),
-    ];
+    let ended = () => {};
     try {
-      let shown = '';
       return await new Promise<Job>((resolve, reject) => {
+        let shown = '';
         const take = (job: Job) => {
           const now = `${job.state} ${job.message}`;
           if (now !== shown) onState?.(job);
           shown = now;
-          if (isFinished(job.state)) finish(() => resolve(job));
+          if (isFinished(job.state)) resolve(job);
         };
-        const look = () => void this.status(id).then(take, (error: Error) => finish(() => reject(error)));
+        const missed = (error: Error) => {
+          if (!(error instanceof TimeoutError && shown)) reject(error);
+        };
+        const look = () => void this.status(id).then(take).catch(missed);
+        const aborted = () => reject(signal?.reason as Error);
         const poll = setInterval(look, pollMs);
-        const finish = (settle: () => void) => {
+        const subscriptions = [
+          listen(nc, subjects.progress, ({ data }) =>
+            onProgress?.(parseJson(progressSchema, data, 'progress')),
+          ),
+          listen(nc, subjects.state, ({ data }) => take(parseJson(jobSchema, data, 'job'))),
+        ];
+        signal?.addEventListener('abort', aborted);
+        ended = () => {
           clearInterval(poll);
-          settle();
+          for (const subscription of subscriptions) subscription.unsubscribe();
+          signal?.removeEventListener('abort', aborted);
         };
-        signal?.addEventListener('abort', () => finish(() => reject(signal.reason as Error)), { once: true });
-        subscriptions.push(
-          nc.subscribe(subjects.state, {
-            callback: (_, message) => take(parseJson(jobSchema, message.data, 'job')),
-          }),
-        );
         look();
       });
     } finally {
-      for (const subscription of subscriptions) subscription.unsubscribe();
+      ended();
     }
   }
 
@@ -168,11 +175,9 @@ export class Client {
   /** The workers that are heard within `milliseconds`; their heartbeats come every second. */
   async workers(milliseconds = 1500): Promise<WorkerHeartbeat[]> {
     const heard = new Map<string, WorkerHeartbeat>();
-    const subscription = this.nc.subscribe(this.names.worker('*').heartbeat, {
-      callback: (_, message) => {
-        const heartbeat = parseJson(workerHeartbeatSchema, message.data, 'heartbeat');
-        heard.set(heartbeat.id, heartbeat);
-      },
+    const subscription = listen(this.nc, this.names.worker('*').heartbeat, ({ data }) => {
+      const heartbeat = parseJson(workerHeartbeatSchema, data, 'heartbeat');
+      heard.set(heartbeat.id, heartbeat);
     });
     await new Promise((resolve) => setTimeout(resolve, milliseconds));
     subscription.unsubscribe();
@@ -188,6 +193,9 @@ export class Client {
     request: z.input<(typeof endpoints)[Name]['request']>,
   ): Promise<z.infer<(typeof endpoints)[Name]['reply']>> {
     const body = JSON.stringify(request);
+    const most = this.nc.info?.max_payload ?? Infinity;
+    if (Buffer.byteLength(body) > most)
+      throw new TooLargeError(`the request is larger than the ${most} bytes that the server takes`);
     let data: Uint8Array;
     try {
       data = (await this.nc.request(this.names.jobs[name], body, { timeout: 15_000 })).data;

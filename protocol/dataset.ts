@@ -24,7 +24,8 @@ export const shardSchema = z.strictObject({
 
 /**
  * What a dataset is. A shard is an Arrow IPC file with the columns `features` (FixedSizeList<float32>[width]),
- * `label` (int32 for `class`; float32 or FixedSizeList<float32> for `real`) and `row` (int64 or int32: source row, from 0).
+ * `label` (int32 for `class`; float32 or FixedSizeList<float32> for `real`), `row` (int64 or int32: source row, from 0)
+ * and, where rows have weights, `weight` (float32, ≥ 0).
  * Rows were permuted once over the whole dataset with `shuffleSeed`, so that every shard is an unbiased sample;
  * shard sizes differ by at most one row.
  */
@@ -40,6 +41,8 @@ export const manifestSchema = z.strictObject({
   rows: z.int().min(1),
   features: z.strictObject({ width: z.int().min(1).max(limits.features) }),
   labels: labelsSchema,
+  /** Where rows have weights: means over the dataset are weighted by them, so divided by their sum. */
+  weights: z.strictObject({ sum: z.number().positive() }).optional(),
   shuffleSeed: z.int().min(0),
   shards: z.array(shardSchema).min(1).max(limits.shards),
   /** What was imported, for people: a file name, `mnist train`. */
@@ -50,3 +53,8 @@ export const manifestSchema = z.strictObject({
 export type Labels = z.infer<typeof labelsSchema>;
 export type Shard = z.infer<typeof shardSchema>;
 export type Manifest = z.infer<typeof manifestSchema>;
+
+/** What sums over the rows are divided by: the sum of their weights, n where they have none. */
+export function totalWeight({ rows, weights }: Pick<Manifest, 'rows' | 'weights'>): number {
+  return weights?.sum ?? rows;
+}

@@ -45,6 +45,8 @@ export const jobSchema = z.object({
   submitted: z.iso.datetime(),
   started: z.iso.datetime().optional(),
   finished: z.iso.datetime().optional(),
+  /** Somebody wants it to end: whoever runs it, or takes it next, sees to that. */
+  cancelRequested: z.boolean().optional(),
   error: errorSchema.optional(),
 });
 
@@ -56,6 +58,20 @@ export const columnSchema = z.object({
   status: z.string(),
   /** ‖v − (H + λI)s‖ / ‖v‖, recomputed with one more product after the solver stopped. */
   trueResidual: z.number().optional(),
+});
+
+/** How far products agree with other ways to the same number, on some rows of a worker's first leaf. */
+export const selfCheckSchema = z.object({
+  /** Largest |uᵀHv − vᵀHu|, relative. */
+  symmetry: z.number(),
+  /** Largest relative difference between a product and central differences. */
+  differences: z.number(),
+  /** What those differences themselves are uncertain by, relative: their change when the step is halved. */
+  doubt: z.number(),
+  /** The step, relative to the size of each layer's parameters; 0 if every step crosses a kink in every row. */
+  step: z.number(),
+  /** Rows compared. */
+  rows: z.int().min(0),
 });
 
 /** The JSON beside each result: everything needed to judge and to repeat the run. */
@@ -79,7 +95,10 @@ export const reportSchema = z.object({
   damping: z.number().optional(),
   columns: z.array(columnSchema).optional(),
   iterations: z.int().min(0).optional(),
-  /** Worst column of each iteration (cg), relative change of each pass (lissa) or gradient norm (fit). */
+  /**
+   * Worst column of each iteration (cg), relative change of each pass (lissa) or gradient norm (fit); of more than
+   * 10,000 a report keeps every second, third, … and the last.
+   */
   residualHistory: z.array(z.number()).optional(),
   /** Standard error over samples, ‖se‖/‖s‖ of each column (lissa with two samples or more). */
   standardErrors: z.array(z.number()).optional(),
@@ -95,6 +114,7 @@ export const reportSchema = z.object({
       threads: z.int(),
       products: z.number(),
       busySeconds: z.number(),
+      selfCheck: selfCheckSchema.optional(),
     }),
   ),
   warnings: z.array(z.string()),
@@ -104,6 +124,7 @@ export const reportSchema = z.object({
 export type JobState = (typeof jobStates)[number];
 export type Progress = z.infer<typeof progressSchema>;
 export type Job = z.infer<typeof jobSchema>;
+export type SelfCheck = z.infer<typeof selfCheckSchema>;
 export type StoredFile = z.infer<typeof fileSchema>;
 export type Report = z.infer<typeof reportSchema>;
 

@@ -54,7 +54,7 @@ export class ModelStore {
   async get(name: string): Promise<Model> {
     const bytes = await this.#objects.get(name + suffix);
     if (bytes) return parseJson(modelSchema, bytes, `model "${name}"`);
-    const known = (await this.list()).map((model) => model.name);
+    const known = await this.names();
     throw new UnknownModelError(`there is no model "${name}"`, {
       hint: known.length
         ? `the models are: ${known.join(', ')}`
@@ -79,9 +79,19 @@ export class ModelStore {
     return values;
   }
 
+  /** Sorted. */
+  async names(): Promise<string[]> {
+    const objects = await this.#objects.list();
+    return objects.filter((name) => name.endsWith(suffix)).map((name) => name.slice(0, -suffix.length));
+  }
+
   async list(): Promise<Model[]> {
-    const described = (await this.#objects.list()).filter((name) => name.endsWith(suffix));
-    return Promise.all(described.map((name) => this.get(name.slice(0, -suffix.length))));
+    const models: Model[] = [];
+    for (const name of await this.names()) {
+      const bytes = await this.#objects.get(name + suffix);
+      if (bytes) models.push(parseJson(modelSchema, bytes, `model "${name}"`));
+    }
+    return models;
   }
 
   /** @throws UnknownModelError */

@@ -4,7 +4,13 @@ import { ShapeMismatchError } from './errors.js';
 import { limits, nameSchema, sha256Schema } from './names.js';
 
 export const activations = ['linear', 'relu', 'tanh', 'sigmoid', 'softplus'] as const;
-export const losses = ['squaredError', 'softmaxCrossEntropy', 'sigmoidCrossEntropy'] as const;
+export const losses = [
+  'squaredError',
+  'huber',
+  'softmaxCrossEntropy',
+  'sigmoidCrossEntropy',
+  'poisson',
+] as const;
 
 /** y = activation(x·W + b), W of shape inputs × units, as in tfjs. */
 export const denseSchema = z.strictObject({
@@ -22,12 +28,18 @@ export const networkSchema = z.strictObject({
     .min(1)
     .max(limits.layers),
   /**
-   * Per-row loss ℓ of the last layer's output ŷ and the label. `squaredError`: Σⱼ(ŷⱼ − yⱼ)². The cross-entropies take
-   * ŷ as logits: `softmaxCrossEntropy` with a class id, `sigmoidCrossEntropy` with 0/1 (class id or real) per output.
+   * Per-row loss ℓ of the last layer's output ŷ and the label y. `squaredError`: Σⱼ(ŷⱼ − yⱼ)². `huber`: Σⱼ h(ŷⱼ − yⱼ),
+   * h(r) = r²/2 where |r| ≤ δ, else δ·(|r| − δ/2). The others take ŷ as logits: `softmaxCrossEntropy` with a class id
+   * or a distribution over the outputs, `sigmoidCrossEntropy` with 0…1 per output, `poisson` with counts:
+   * Σⱼ exp(ŷⱼ) − yⱼ·ŷⱼ. But for `softmaxCrossEntropy` a class id is taken as one real value.
    */
   loss: z.enum(losses),
+  /** δ of `huber`; 1 where it is not given. */
+  huberDelta: z.number().positive().optional(),
   /** Regularisation: the objective is mean ℓ + (l2/2)·‖θ‖², so the Hessian gains l2·I. */
   l2: z.number().min(0).default(0),
+  /** `false`: l2 leaves out biases and all other parameters of one axis. */
+  l2Biases: z.boolean().optional(),
 });
 
 export const modelSchema = networkSchema.extend({
@@ -77,8 +89,22 @@ export function parameterLayout(network: Pick<Network, 'input' | 'layers'>): Par
 }
 
 /** The model without its name and parameters. */
-export function networkOf({ input, layers, loss, l2 }: Model): Network {
-  return { input, layers, loss, l2 };
+export function networkOf({ input, layers, loss, huberDelta, l2, l2Biases }: Model): Network {
+  return { input, layers, loss, huberDelta, l2, l2Biases };
+}
+
+/** The coefficient of ‖·‖²/2 in the objective for the parameters of one slice. */
+export function l2OfSlice({ l2, l2Biases }: Pick<Network, 'l2' | 'l2Biases'>, { shape }: ParameterSlice) {
+  return l2Biases === false && shape.length < 2 ? 0 : l2;
+}
+
+/** `l2OfSlice` of each parameter, p values: the diagonal that the Hessian gains. */
+export function l2Diagonal(network: Network): Float64Array {
+  const { slices, count } = parameterLayout(network);
+  const diagonal = new Float64Array(count);
+  for (const slice of slices)
+    diagonal.fill(l2OfSlice(network, slice), slice.offset, slice.offset + slice.size);
+  return diagonal;
 }
 
 /** Width of the network's output ŷ. */
@@ -102,20 +128,13 @@ export function checkModelFitsDataset(model: Network & { name: string }, dataset
     );
   const outputs = outputWidth(model);
   const { labels } = dataset;
-  if (model.loss === 'softmaxCrossEntropy') {
-    if (labels.kind !== 'class')
-      mismatch(
-        'softmaxCrossEntropy takes class ids, the labels are real numbers',
-        'import the dataset with class labels (--label-kind class), or choose another loss',
-      );
-    else if (labels.classes > outputs)
+  if (labels.kind === 'class' && model.loss === 'softmaxCrossEntropy') {
+    if (labels.classes > outputs)
       mismatch(
         `the model has ${outputs} outputs, the dataset ${labels.classes} classes`,
         `give the last layer ${labels.classes} units`,
       );
-    return;
-  }
-  if (labels.kind === 'class') {
+  } else if (labels.kind === 'class') {
     if (outputs !== 1 || (model.loss === 'sigmoidCrossEntropy' && labels.classes !== 2))
       mismatch(
         `${model.loss} takes class ids as one real output, with classes 0 and 1 for sigmoidCrossEntropy; ` +
@@ -125,6 +144,8 @@ export function checkModelFitsDataset(model: Network & { name: string }, dataset
   } else if (labels.width !== outputs)
     mismatch(
       `the model has ${outputs} outputs, a label ${labels.width} values`,
-      `give the last layer ${labels.width} units`,
+      model.loss === 'softmaxCrossEntropy'
+        ? `import the dataset with class labels (--label-kind class), or with a distribution of ${outputs} values a row`
+        : `give the last layer ${labels.width} units`,
     );
 }

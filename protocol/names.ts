@@ -20,6 +20,8 @@ export const limits = {
   blockValues: 2 ** 30,
   features: 2 ** 24,
   shards: 1_000_000,
+  /** Of one operator. */
+  leaves: 2 ** 20,
   layers: 1000,
   /** Rows of a leaf or minibatch. */
   leafRows: 1_048_576,

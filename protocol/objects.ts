@@ -1,5 +1,6 @@
 import type { NatsConnection } from '@nats-io/nats-core';
 import { Objm, setSha256Backend, type ObjectStore } from '@nats-io/obj';
+import { answered } from './answered.js';
 import { sha256 } from './digest.js';
 import { CorruptShardError, TimeoutError } from './errors.js';
 import type { StoredFile } from './jobs.js';
@@ -15,28 +16,31 @@ const stallMs = 15_000;
 /** A JetStream object store: named byte arrays, each written whole or not at all. */
 export class Objects {
   #store: ObjectStore;
+  #name: string;
 
-  private constructor(store: ObjectStore) {
+  private constructor(store: ObjectStore, bucket: string) {
     this.#store = store;
+    this.#name = `object store ${bucket}`;
   }
 
   /** Opens the bucket, and makes it if it is not there. */
   static async open(nc: NatsConnection, bucket: string): Promise<Objects> {
-    return new Objects(await new Objm(nc).create(bucket));
+    return new Objects(await answered(`object store ${bucket}`, new Objm(nc).create(bucket)), bucket);
   }
 
   async put(name: string, bytes: Uint8Array): Promise<StoredFile> {
-    await this.#store.putBlob({ name, options: { max_chunk_size: chunkBytes } }, bytes);
+    const meta = { name, options: { max_chunk_size: chunkBytes } };
+    await answered(this.#name, this.#store.putBlob(meta, bytes));
     return { name, bytes: bytes.byteLength, sha256: sha256(bytes) };
   }
 
   /**
    * The object's bytes, in memory of their own, or undefined where there is none.
    * @throws CorruptShardError if the bytes are not those that were put; TimeoutError if they stop coming (the object was
-   * replaced or removed while it was read, or the broker went away)
+   * replaced or removed while it was read, or the broker went away); BrokerError
    */
   async get(name: string): Promise<Uint8Array | undefined> {
-    const object = await this.#store.get(name);
+    const object = await answered(this.#name, this.#store.get(name));
     if (!object) return undefined;
     // Its failures also arrive through the stream.
     object.error.catch(() => undefined);
@@ -63,17 +67,28 @@ export class Objects {
 
   /** No error if there is none. */
   async delete(name: string): Promise<void> {
-    if (await this.#store.info(name)) await this.#store.delete(name);
+    if (await answered(this.#name, this.#store.info(name)))
+      await answered(this.#name, this.#store.delete(name));
   }
 
   /** Names of the objects that begin with `prefix`, sorted. */
   async list(prefix = ''): Promise<string[]> {
-    const all = await this.#store.list();
+    return (await this.files(prefix)).map(({ name }) => name);
+  }
+
+  /** The objects whose names begin with `prefix`, sorted by name, as their records say. */
+  async files(prefix = ''): Promise<StoredFile[]> {
+    const all = await answered(this.#name, this.#store.list());
     return all
       .filter((object) => !object.deleted && object.name.startsWith(prefix))
-      .map((object) => object.name)
-      .sort();
+      .map(({ name, size, digest }) => ({ name, bytes: size, sha256: hexadecimal(digest) }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
+}
+
+/** Of a digest as the object store writes it, `SHA-256=` and base64. */
+function hexadecimal(digest: string): string {
+  return Buffer.from(digest.slice('SHA-256='.length), 'base64url').toString('hex');
 }
 
 function withTimeout<T>(promise: Promise<T>, name: string): Promise<T> {

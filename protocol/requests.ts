@@ -23,9 +23,16 @@ export const hvpSchema = z.discriminatedUnion('mode', [
   z.strictObject({ mode: z.literal('finite-difference'), step: positive }),
 ]);
 
+/**
+ * The matrix that is multiplied by: the Hessian of the objective, or the generalised Gauss-Newton matrix, which leaves
+ * out the second derivatives of the network and is never indefinite.
+ */
+export const curvatures = ['hessian', 'gauss-newton'] as const;
+
 const common = {
   model: nameSchema,
   dataset: nameSchema,
+  curvature: z.enum(curvatures).default('hessian'),
   hvp: hvpSchema.default({ mode: 'exact' }),
   /** Rows of a leaf, the unit of reduction. LiSSA takes whole shards where it is not given. */
   leafRows: z.int().min(1).max(limits.leafRows).optional(),
@@ -84,14 +91,16 @@ export const fitRequestSchema = z.strictObject({
 });
 
 /** What a client submits. */
-export const requestSchema = z.discriminatedUnion('type', [
-  hvpRequestSchema,
-  gradientRequestSchema,
-  solveRequestSchema,
-  fitRequestSchema,
-]);
+export const requestSchema = z
+  .discriminatedUnion('type', [hvpRequestSchema, gradientRequestSchema, solveRequestSchema, fitRequestSchema])
+  .refine(({ curvature, hvp }) => curvature === 'hessian' || hvp.mode === 'exact', {
+    path: ['hvp'],
+    message:
+      'finite differences are of the gradient, whose derivative is the Hessian: with curvature gauss-newton take mode exact',
+  });
 
 export type Rhs = z.infer<typeof rhsSchema>;
+export type Curvature = (typeof curvatures)[number];
 export type HvpMode = z.infer<typeof hvpSchema>;
 export type CgMethod = z.infer<typeof cgSchema>;
 export type LissaMethod = z.infer<typeof lissaSchema>;

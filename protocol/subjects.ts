@@ -1,8 +1,15 @@
+import { BadRequestError } from './errors.js';
+
 /**
  * Every subject, stream and bucket name. All are rooted at `<prefix>.v1` (`<prefix>_v1` where dots are not allowed), so
  * that several farms can share a server and a later protocol can run beside this one.
+ * @throws BadRequestError where the prefix cannot be part of a subject and of a bucket's name
  */
 export function names(prefix = 'ihvp') {
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(prefix))
+    throw new BadRequestError(`"${prefix}" cannot be a prefix`, {
+      hint: 'use 1–64 letters, digits, "_" or "-"',
+    });
   const root = `${prefix}.v1`;
   const store = `${prefix}_v1`;
   return {

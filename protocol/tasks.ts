@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { errorSchema } from './jobs.js';
+import { errorSchema, selfCheckSchema } from './jobs.js';
 import { networkSchema } from './model.js';
 import { limits, nameSchema, sha256Schema } from './names.js';
-import { hvpSchema } from './requests.js';
+import { curvatures, hvpSchema } from './requests.js';
 
 /** A block of vectors that was sent as frames on `blocks.<owner>.sent`; missing frames are asked for from the owner. */
 export const blockRefSchema = z.strictObject({
-  owner: z.string().regex(/^[A-Za-z0-9_-]{1,129}$/),
+  owner: z.string().regex(/^[A-Za-z0-9_-]{1,193}$/),
   /** Unique among the owner's blocks. */
   id: z.int().min(0),
   dtype: z.enum(['float32', 'float64']),
@@ -18,8 +18,8 @@ const leafRange = z
   .strictObject({ start: z.int().min(0), end: z.int().min(1) })
   .refine(({ start, end }) => start < end, 'an empty leaf range');
 
-/** A job's id and the number of the attempt. */
-const operator = z.string().regex(/^[A-Za-z0-9_-]{1,80}$/);
+/** Unique to one run of a job: a worker may still hold what an earlier run of it sent. */
+const operator = z.string().regex(/^[A-Za-z0-9_-]{1,128}$/);
 
 /** The point θ that the Hessian is taken at; `id` counts the points of one operator. */
 export const pointSchema = z.strictObject({ id: z.int().min(0), parameters: blockRefSchema });
@@ -33,6 +33,7 @@ export const operatorSchema = z.strictObject({
   network: networkSchema,
   dataset: datasetRefSchema,
   leafRows: z.int().min(1).max(limits.leafRows),
+  curvature: z.enum(curvatures),
   hvp: hvpSchema,
 });
 
@@ -47,7 +48,7 @@ export const taskSchema = z.discriminatedUnion('task', [
     point: pointSchema,
     leaves: z.array(leafRange).min(1),
   }),
-  /** Sums of H·V over the leaves, one K × p block a tree node. */
+  /** Sums of the curvature matrix times V over the leaves, one K × p block a tree node. */
   z.strictObject({
     task: z.literal('multiply'),
     operator,
@@ -92,6 +93,8 @@ export const taskReplySchema = z.discriminatedUnion('ok', [
     nodes: z.array(nodeSchema),
     block: blockRefSchema.nullable(),
     busySeconds: z.number().min(0),
+    /** With exact products: what the worker found before it trusted the first one. */
+    selfCheck: selfCheckSchema.optional(),
   }),
   z.object({ ok: z.literal(false), error: errorSchema }),
 ]);
@@ -123,12 +126,6 @@ export const coordinatorHeartbeatSchema = z.object({
   job: z.string().nullable(),
   operators: z.array(z.string()),
   workers: z.array(z.string()),
-});
-
-/** Asks the owner of a block to publish some of its frames again. */
-export const resendSchema = z.strictObject({
-  id: z.int().min(0),
-  frames: z.array(z.int().min(0)).min(1).max(65_536),
 });
 
 export type BlockRef = z.infer<typeof blockRefSchema>;

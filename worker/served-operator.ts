@@ -1,13 +1,15 @@
 import type { NatsConnection } from '@nats-io/nats-core';
 import { BlockInbox } from '../protocol/block-inbox.js';
 import { BlockOutbox } from '../protocol/block-outbox.js';
+import type { SelfCheck } from '../protocol/jobs.js';
 import type { Manifest } from '../protocol/dataset.js';
 import { ShapeMismatchError } from '../protocol/errors.js';
 import { parameterLayout } from '../protocol/model.js';
 import { TreeSum, type LeafRange } from '../protocol/reduction.js';
-import { cutLeaves } from '../protocol/leaves.js';
+import { cutLeaves, type Leaf } from '../protocol/leaves.js';
 import type { Names } from '../protocol/subjects.js';
 import type { BlockRef, OperatorSpec, Point, TaskOf } from '../protocol/tasks.js';
+import type { SelfChecks } from './self-checks.js';
 import type { Slots } from './slots.js';
 import type {
   ChainInput,
@@ -19,13 +21,15 @@ import type {
   ThreadPoint,
 } from './thread-messages.js';
 
-/** A worker answers with at most this many blocks that can still be asked for again. */
-const keptBlocks = 8;
-/** Received blocks that later tasks name again: the point, and the right-hand sides of the chains under way. */
-const rememberedBlocks = 6;
+/** Of received blocks that later tasks name again: the point, and the right-hand sides of products and chains. */
+const rememberedBytes = 256 * 2 ** 20;
+/** Blocks that one task needs, remembered however large they are. */
+const blocksOfOneTask = 2;
 
 export interface Answer extends Sums {
   busySeconds: number;
+  /** Of the products that the answer is made of, where they are exact. */
+  selfCheck?: SelfCheck | undefined;
 }
 
 /** One operator on this worker, main-thread side: gets the blocks that a task names and shares the task among threads. */
@@ -34,11 +38,12 @@ export class ServedOperator {
   readonly manifest: Manifest;
   readonly outbox: BlockOutbox;
   #slots: Slots;
+  #selfChecks: SelfChecks;
+  #input: OpenInput;
   #inboxes: Map<string, BlockInbox>;
-  #blocks = new Map<string, Promise<Float32Array>>();
-  #leafCount: number;
+  #blocks = new Map<string, { values: Promise<Float32Array>; bytes: number }>();
+  #leaves: Leaf[];
   #parameters: number;
-  #abort = new AbortController();
 
   private constructor(
     nc: NatsConnection,
@@ -47,13 +52,17 @@ export class ServedOperator {
     spec: OperatorSpec,
     manifest: Manifest,
     slots: Slots,
+    selfChecks: SelfChecks,
   ) {
     this.spec = spec;
     this.manifest = manifest;
     this.#slots = slots;
-    this.#leafCount = cutLeaves(manifest.shards, spec.leafRows).length;
+    this.#selfChecks = selfChecks;
+    const { operator, network, dataset, leafRows, curvature, hvp } = spec;
+    this.#input = { operator, network, manifest, digest: dataset.sha256, leafRows, curvature, hvp };
+    this.#leaves = cutLeaves(manifest.shards, leafRows);
     this.#parameters = parameterLayout(spec.network).count;
-    this.outbox = new BlockOutbox(nc, names, `${worker}-${spec.operator}`, keptBlocks);
+    this.outbox = new BlockOutbox(nc, names, `${worker}-${spec.operator}`, { untilReceived: true });
     const owners = [spec.operator, `${spec.operator}-${worker}`];
     this.#inboxes = new Map(owners.map((owner) => [owner, new BlockInbox(nc, names, owner, worker)]));
   }
@@ -65,23 +74,21 @@ export class ServedOperator {
     spec: OperatorSpec,
     manifest: Manifest,
     slots: Slots,
+    selfChecks: SelfChecks,
   ): Promise<ServedOperator> {
-    const operator = new ServedOperator(nc, names, worker, spec, manifest, slots);
-    const input: OpenInput = {
-      operator: spec.operator,
-      network: spec.network,
-      manifest,
-      digest: spec.dataset.sha256,
-      leafRows: spec.leafRows,
-      hvp: spec.hvp,
-    };
-    await slots.runEverywhere('open', input);
+    const operator = new ServedOperator(nc, names, worker, spec, manifest, slots, selfChecks);
+    try {
+      await slots.runEverywhere('open', operator.#input);
+    } catch (error) {
+      await operator.close().catch(() => {});
+      throw error;
+    }
     return operator;
   }
 
   async linearize(task: TaskOf<'linearize'>): Promise<Answer> {
     const point = await this.#point(task.point);
-    return this.#overLeaves(task.leaves, 'linearize', (leaves): LinearizeInput => ({
+    return this.#overLeaves(this.#numbers(task.leaves), 'linearize', (leaves): LinearizeInput => ({
       operator: task.operator,
       point,
       leaves,
@@ -93,13 +100,16 @@ export class ServedOperator {
       this.#point(task.point),
       this.#block(task.vectors, task.count * this.#parameters),
     ]);
-    return this.#overLeaves(task.leaves, 'multiply', (leaves): MultiplyInput => ({
+    const all = this.#numbers(task.leaves);
+    const selfCheck = await this.#check(point, this.#leaves[all[0]!]!);
+    const sums = await this.#overLeaves(all, 'multiply', (leaves): MultiplyInput => ({
       operator: task.operator,
       point,
       leaves,
       vectors,
       count: task.count,
     }));
+    return { ...sums, selfCheck };
   }
 
   async chain(task: TaskOf<'chain'>): Promise<Answer> {
@@ -108,12 +118,17 @@ export class ServedOperator {
     const values = task.count * this.#parameters;
     const [point, state, rhs] = await Promise.all([
       this.#point(task.point),
-      this.#block(task.state, values),
+      this.#state(task.state, values),
       this.#block(task.rhs, values),
     ]);
     const { operator, shard, count, batchSize, shrink, scale, seeds } = task;
     const input: ChainInput = { operator, point, shard, state, rhs, count, batchSize, shrink, scale, seeds };
-    return this.#anywhere('chain', input);
+    const selfCheck = await this.#check(point, {
+      shard,
+      from: 0,
+      to: this.manifest.shards[shard]!.rows,
+    });
+    return { ...(await this.#anywhere('chain', input)), selfCheck };
   }
 
   async rowGradients(task: TaskOf<'row-gradients'>, manifest: Manifest): Promise<Answer> {
@@ -124,24 +139,27 @@ export class ServedOperator {
   }
 
   async close(): Promise<void> {
-    this.#abort.abort();
     this.outbox.close();
     for (const inbox of this.#inboxes.values()) inbox.close();
     await this.#slots.runEverywhere('close', { operator: this.spec.operator });
   }
 
+  #numbers(ranges: LeafRange[]): number[] {
+    for (const [i, { start, end }] of ranges.entries())
+      if (start < (ranges[i - 1]?.end ?? 0) || end > this.#leaves.length)
+        throw new ShapeMismatchError(
+          `leaves ${start}…${end - 1} are out of order, or past ${this.#leaves.length - 1}`,
+        );
+    return ranges.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
+  }
+
   /** Every slot takes a contiguous part of the leaves, the same part as long as the same leaves are asked for. */
-  async #overLeaves(ranges: LeafRange[], name: string, input: (leaves: number[]) => object): Promise<Answer> {
-    const leaves = ranges.flatMap(({ start, end }) =>
-      Array.from({ length: end - start }, (_, i) => start + i),
-    );
-    if (leaves.at(-1)! >= this.#leafCount)
-      throw new ShapeMismatchError(`leaf ${leaves.at(-1)} is past the last, ${this.#leafCount - 1}`);
+  async #overLeaves(leaves: number[], name: string, input: (leaves: number[]) => object): Promise<Answer> {
     const share = Math.ceil(leaves.length / this.#slots.count);
     const parts = Array.from({ length: Math.ceil(leaves.length / share) }, (_, slot) =>
       this.#slots.run<Sums>(slot, name, input(leaves.slice(slot * share, (slot + 1) * share))),
     );
-    const sum = new TreeSum(this.#leafCount);
+    const sum = new TreeSum(this.#leaves.length);
     let busySeconds = 0;
     for (const part of await Promise.all(parts)) {
       busySeconds += part.busySeconds;
@@ -151,6 +169,12 @@ export class ServedOperator {
     }
     const held = sum.nodes();
     return { nodes: held.map(({ node }) => node), values: join(held.map(({ sums }) => sums)), busySeconds };
+  }
+
+  /** The figures of this operator's self-check, which runs first if it has not yet; differences need none. */
+  async #check(point: ThreadPoint, leaf: Leaf): Promise<SelfCheck | undefined> {
+    if (this.spec.hvp.mode !== 'exact') return undefined;
+    return this.#selfChecks.check(this.#input, point, leaf);
   }
 
   async #anywhere(name: string, input: object): Promise<Answer> {
@@ -163,26 +187,39 @@ export class ServedOperator {
   }
 
   /** The values of a block, fetched once however many tasks name it. */
-  #block(ref: BlockRef, length: number): Promise<Float32Array> {
+  async #block(ref: BlockRef, length: number): Promise<Float32Array> {
+    const inbox = this.#inbox(ref, length);
+    const key = `${ref.owner}/${ref.id}`;
+    const known = this.#blocks.get(key);
+    const block = known ?? { values: inbox.get(ref) as Promise<Float32Array>, bytes: 4 * length };
+    this.#blocks.delete(key);
+    this.#blocks.set(key, block);
+    if (known) return known.values;
+    block.values.catch(() => this.#blocks.delete(key));
+    let bytes = [...this.#blocks.values()].reduce((sum, other) => sum + other.bytes, 0);
+    for (const [oldest, other] of this.#blocks) {
+      if (bytes <= rememberedBytes || this.#blocks.size <= blocksOfOneTask) break;
+      this.#blocks.delete(oldest);
+      bytes -= other.bytes;
+    }
+    return block.values;
+  }
+
+  /** The values of a block that no other task names. */
+  async #state(ref: BlockRef, length: number): Promise<Float32Array> {
+    return this.#inbox(ref, length).get(ref) as Promise<Float32Array>;
+  }
+
+  /** Where a block of `length` float32 values comes in. */
+  #inbox(ref: BlockRef, length: number): BlockInbox {
     if (ref.dtype !== 'float32' || ref.values !== length)
       throw new ShapeMismatchError(
         `a block of ${ref.values} ${ref.dtype} values came where ${length} float32 are due`,
       );
-    const key = `${ref.owner}/${ref.id}`;
-    const known = this.#blocks.get(key);
-    if (known) {
-      this.#blocks.delete(key);
-      this.#blocks.set(key, known);
-      return known;
-    }
     const inbox = this.#inboxes.get(ref.owner);
     if (!inbox)
       throw new ShapeMismatchError(`operator ${this.spec.operator} has no block owner ${ref.owner}`);
-    const values = inbox.get(ref, this.#abort.signal) as Promise<Float32Array>;
-    this.#blocks.set(key, values);
-    values.catch(() => this.#blocks.delete(key));
-    if (this.#blocks.size > rememberedBlocks) this.#blocks.delete(this.#blocks.keys().next().value!);
-    return values;
+    return inbox;
   }
 }
 

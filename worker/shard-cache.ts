@@ -38,7 +38,9 @@ export class ShardCache {
     const bytes = this.#fetch(manifest, shard).then(share);
     this.#entries.set(sha256, { bytes, size });
     this.usedBytes += size;
-    bytes.catch(() => this.#drop(sha256));
+    bytes.catch(() => {
+      if (this.#entries.get(sha256)?.bytes === bytes) this.#drop(sha256);
+    });
     for (const [oldest] of this.#entries) {
       if (this.usedBytes <= this.#budget || oldest === sha256) break;
       this.#drop(oldest);

@@ -1,6 +1,6 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import { fromWire, toWire } from '../protocol/errors.js';
+import { fromWire, IhvpError, toWire, WorkerLostError } from '../protocol/errors.js';
 import type { SharedBytes } from './shard-cache.js';
 import type { Outcome, ShardRequest, ShardResponse, Started, StartInput } from './thread-messages.js';
 
@@ -18,36 +18,49 @@ class Slot {
     atomics: 'disabled',
   });
   #port: MessagePort | undefined;
+  #begin: () => Promise<{ value: Started }> = () => Promise.reject(new Error('the slot was not started'));
+  #closed = false;
   /** Tasks that run or wait here. */
   load = 0;
   /** Bytes of linearizations, as of the last task. */
   usedBytes = 0;
 
   start(engine: string, budget: number, serve: ServeShard): Promise<{ value: Started }> {
-    const { port1, port2 } = new MessageChannel();
-    this.#port = port1;
-    port1.on('message', (request: ShardRequest) => void answer(port1, request, serve));
-    const input: StartInput = { engine, budget, shards: port2 };
-    return this.run<Started>('start', input, [port2]);
+    this.#begin = () => {
+      const { port1, port2 } = new MessageChannel();
+      this.#port?.close();
+      this.#port = port1;
+      port1.on('message', (request: ShardRequest) => void answer(port1, request, serve));
+      const input: StartInput = { engine, budget, shards: port2 };
+      return this.#task<Started>('start', input, [port2]);
+    };
+    return this.#begin();
   }
 
-  async run<T>(
-    name: string,
-    input: unknown,
-    transfer: MessagePort[] = [],
-  ): Promise<{ value: T; busySeconds: number }> {
+  /** @throws what the task threw; WorkerLostError where the thread died (of memory, say): a new one is there then */
+  async run<T>(name: string, input: unknown): Promise<{ value: T; busySeconds: number }> {
     this.load++;
     try {
-      const outcome = (await this.#pool.run(input, { name, transferList: transfer })) as Outcome<T>;
-      if (!outcome.ok) throw fromWire(outcome.error);
-      this.usedBytes = outcome.usedBytes;
-      return outcome;
+      return await this.#task(name, input);
+    } catch (error) {
+      if (error instanceof IhvpError || this.#closed) throw error;
+      this.usedBytes = 0;
+      await this.#begin();
+      throw new WorkerLostError(`an arithmetic thread died: ${String(error)}`, { cause: error });
     } finally {
       this.load--;
     }
   }
 
+  async #task<T>(name: string, input: unknown, transfer: MessagePort[] = []) {
+    const outcome = (await this.#pool.run(input, { name, transferList: transfer })) as Outcome<T>;
+    if (!outcome.ok) throw fromWire(outcome.error);
+    this.usedBytes = outcome.usedBytes;
+    return outcome;
+  }
+
   async close(): Promise<void> {
+    this.#closed = true;
     this.#port?.close();
     await this.#pool.destroy();
   }

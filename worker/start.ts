@@ -1,12 +1,13 @@
 import { availableParallelism, hostname } from 'node:os';
-import { nuid } from '@nats-io/nats-core';
+import { nuid, type NatsConnection } from '@nats-io/nats-core';
 import { DatasetRegistry, manifestDigest } from '../datasets/registry.js';
 import type { Manifest } from '../protocol/dataset.js';
 import { connectBroker } from '../protocol/connection.js';
 import { CorruptShardError, UnknownDatasetError } from '../protocol/errors.js';
 import { Objects } from '../protocol/objects.js';
+import { listen } from '../protocol/listen.js';
 import { parseJson } from '../protocol/parse.js';
-import { names as namesOf } from '../protocol/subjects.js';
+import { names as namesOf, type Names } from '../protocol/subjects.js';
 import { coordinatorHeartbeatSchema, type DatasetRef, type WorkerHeartbeat } from '../protocol/tasks.js';
 import { version } from '../protocol/version.js';
 import { shardFetcher } from './fetch-shard.js';
@@ -42,10 +43,24 @@ export interface RunningWorker {
 
 /** Starts a worker: NATS on this thread, arithmetic in others. @throws BrokerError, UnsupportedError */
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
-  const { threads = availableParallelism(), cacheBytes = defaultCacheBytes, say = () => {} } = options;
   const names = namesOf(options.prefix);
   const id = nuid.next();
   const nc = await connectBroker(options.url, `${names.prefix}-worker ${id}`);
+  try {
+    return await startOn(nc, names, id, options);
+  } catch (error) {
+    await nc.close();
+    throw error;
+  }
+}
+
+async function startOn(
+  nc: NatsConnection,
+  names: Names,
+  id: string,
+  options: WorkerOptions,
+): Promise<RunningWorker> {
+  const { threads = availableParallelism(), cacheBytes = defaultCacheBytes, say = () => {} } = options;
   const manifests = new Map<string, Manifest>();
   const registry = await DatasetRegistry.open(nc, names);
   const shards = await Objects.open(nc, names.stores.shards);
@@ -78,16 +93,11 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   await tasks.start();
 
   const leases = new OperatorLeases();
-  nc.subscribe(names.coordinator('*').heartbeat, {
-    callback: (_, message) => {
-      try {
-        leases.heartbeat(parseJson(coordinatorHeartbeatSchema, message.data, 'heartbeat'), Date.now());
-      } catch {
-        return; // Garbage on a public subject harms nobody.
-      }
-    },
-  });
-  const beat = (state: WorkerHeartbeat['state']) => {
+  listen(nc, names.coordinator('*').heartbeat, ({ data }) =>
+    leases.heartbeat(parseJson(coordinatorHeartbeatSchema, data, 'heartbeat'), Date.now()),
+  );
+  let state: WorkerHeartbeat['state'] = 'ready';
+  const beat = () => {
     const heartbeat: WorkerHeartbeat = {
       id,
       engine,
@@ -102,11 +112,12 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       operators: tasks.operators,
       state,
     };
+    // Throws, and so ends the process, where the broker has refused us for good: nothing can be done without it.
     nc.publish(names.worker(id).heartbeat, JSON.stringify(heartbeat));
   };
   const pulse = () => {
     for (const operator of leases.expired(tasks.operators, Date.now())) void tasks.close(operator);
-    beat('ready');
+    beat();
   };
   pulse();
   const heart = setInterval(pulse, heartbeatMs);
@@ -116,10 +127,12 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     engine,
     threads,
     stop: async () => {
-      clearInterval(heart);
-      beat('draining');
+      state = 'draining';
+      beat();
       await tasks.drain();
-      beat('gone');
+      clearInterval(heart);
+      state = 'gone';
+      beat();
       await nc.drain();
       await slots.close();
     },

@@ -1,12 +1,13 @@
 import type { NatsConnection } from '@nats-io/nats-core';
 import { Svcm, type Service, type ServiceMsg } from '@nats-io/services';
 import type { Manifest } from '../protocol/dataset.js';
-import { ForbiddenError, toWire, UnknownOperatorError } from '../protocol/errors.js';
+import { ForbiddenError, toWire, UnknownOperatorError, WorkerLostError } from '../protocol/errors.js';
 import { parseJson } from '../protocol/parse.js';
 import type { Names } from '../protocol/subjects.js';
 import { taskSchema, type DatasetRef, type Task, type TaskOf, type TaskReply } from '../protocol/tasks.js';
 import { version } from '../protocol/version.js';
 import { ServedOperator, type Answer } from './served-operator.js';
+import { SelfChecks } from './self-checks.js';
 import type { Slots } from './slots.js';
 
 /** The manifest that the reference names, or an error where the dataset was replaced meanwhile. */
@@ -18,6 +19,7 @@ export class TaskService {
   #names: Names;
   #worker: string;
   #slots: Slots;
+  #selfChecks: SelfChecks;
   #manifest: FindManifest;
   #operators = new Map<string, Promise<ServedOperator>>();
   #service: Service | undefined;
@@ -29,6 +31,7 @@ export class TaskService {
     this.#names = names;
     this.#worker = worker;
     this.#slots = slots;
+    this.#selfChecks = new SelfChecks(slots);
     this.#manifest = manifest;
   }
 
@@ -42,9 +45,10 @@ export class TaskService {
       queue: '',
       handler: (error, message) => {
         if (error) return;
-        const answered = this.#answer(message);
+        // What fails in the end is the reply: the coordinator sees that this worker has no task any more.
+        const answered = this.#answer(message).catch(() => {});
         this.#running.add(answered);
-        void answered.finally(() => this.#running.delete(answered));
+        void answered.then(() => this.#running.delete(answered));
       },
     });
   }
@@ -93,8 +97,15 @@ export class TaskService {
         hint: 'open it first',
       });
     const served = await open;
-    const { nodes, values, busySeconds } = await this.#dispatch(served, task);
-    return { ok: true, nodes, block: await served.outbox.send(values, 1), busySeconds };
+    try {
+      const { nodes, values, busySeconds, selfCheck } = await this.#dispatch(served, task);
+      return { ok: true, nodes, block: await served.outbox.send(values, 1), busySeconds, selfCheck };
+    } catch (error) {
+      // A thread began anew: it knows no operator, and whoever needs one has to open it again.
+      if (error instanceof WorkerLostError || error instanceof UnknownOperatorError)
+        await this.close(task.operator);
+      throw error;
+    }
   }
 
   async #dispatch(served: ServedOperator, task: Exclude<Task, { task: 'open' }>): Promise<Answer> {
@@ -119,10 +130,12 @@ export class TaskService {
       return;
     }
     const opened = this.#manifest(spec.dataset).then((manifest) =>
-      ServedOperator.open(this.#nc, this.#names, this.#worker, spec, manifest, this.#slots),
+      ServedOperator.open(this.#nc, this.#names, this.#worker, spec, manifest, this.#slots, this.#selfChecks),
     );
     this.#operators.set(spec.operator, opened);
-    opened.catch(() => this.#operators.delete(spec.operator));
+    opened.catch(() => {
+      if (this.#operators.get(spec.operator) === opened) this.#operators.delete(spec.operator);
+    });
     await opened;
   }
 }

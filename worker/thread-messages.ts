@@ -1,9 +1,10 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Manifest } from '../protocol/dataset.js';
 import type { WireError } from '../protocol/errors.js';
+import type { Leaf } from '../protocol/leaves.js';
 import type { Network } from '../protocol/model.js';
 import type { TreeNode } from '../protocol/reduction.js';
-import type { HvpMode } from '../protocol/requests.js';
+import type { Curvature, HvpMode } from '../protocol/requests.js';
 import type { SharedBytes } from './shard-cache.js';
 
 /** What the main thread tells an arithmetic thread, and what comes back. Arrays over shared memory are not copied. */
@@ -27,12 +28,19 @@ export interface OpenInput {
   /** Names the manifest in shard requests. */
   digest: string;
   leafRows: number;
+  curvature: Curvature;
   hvp: HvpMode;
 }
 
 export interface ThreadPoint {
   id: number;
   parameters: Float32Array;
+}
+
+export interface SelfCheckInput {
+  operator: string;
+  point: ThreadPoint;
+  leaf: Leaf;
 }
 
 export interface LinearizeInput {

@@ -63,6 +63,7 @@ export class ThreadOperator<T> {
       this.#engine,
       this.#point!.bound,
       await this.batch(leaf),
+      this.input.curvature,
     );
     if (!this.#keep(leaf, linearization)) this.#engine.dispose(linearization.held);
     return { loss, gradient };
@@ -75,7 +76,8 @@ export class ThreadOperator<T> {
   async withLinearization<R>(leaf: Leaf, work: (linearization: Linearization<T>) => Promise<R>): Promise<R> {
     const kept = this.#kept.get(keyOf(leaf));
     if (kept) return work(kept);
-    const made = linearize(this.#engine, this.#point!.bound, await this.batch(leaf));
+    const batch = await this.batch(leaf);
+    const made = linearize(this.#engine, this.#point!.bound, batch, this.input.curvature);
     if (this.#keep(leaf, made)) return work(made);
     try {
       return await work(made);
@@ -107,7 +109,7 @@ const keyOf = ({ shard, from, to }: Leaf) => `${shard}:${from}:${to}`;
 
 /** Rows [from, to) as a batch of views. */
 export function rowsOfShard(
-  { features, labels }: DecodedShard,
+  { features, labels, weights }: DecodedShard,
   width: number,
   labelsPerRow: number,
   from: number,
@@ -117,5 +119,6 @@ export function rowsOfShard(
     rows: to - from,
     features: features.subarray(from * width, to * width),
     labels: labels.subarray(from * labelsPerRow, to * labelsPerRow),
+    weights: weights?.subarray(from, to),
   };
 }

@@ -1,5 +1,7 @@
-import { toWire, UnknownOperatorError } from '../protocol/errors.js';
+import { toWire, UnknownOperatorError, WorkerLostError } from '../protocol/errors.js';
+import type { SelfCheck } from '../protocol/jobs.js';
 import type { Engine } from './engines/engine.js';
+import { selfCheck } from './curvature/self-check.js';
 import { openEngine, type EngineTensor } from './engines/select.js';
 import { ShardClient } from './shard-client.js';
 import { runChain } from './tasks/chain.js';
@@ -13,6 +15,7 @@ import type {
   OpenInput,
   Outcome,
   RowGradientsInput,
+  SelfCheckInput,
   Started,
   StartInput,
   Sums,
@@ -43,7 +46,7 @@ export function start({ engine: choice, budget, shards }: StartInput): Promise<O
 
 export function open(input: OpenInput): Promise<Outcome<void>> {
   return outcome(() => {
-    const { engine, shards, budget } = thread!;
+    const { engine, shards, budget } = started();
     operators.get(input.operator)?.close();
     operators.set(input.operator, new ThreadOperator(input, engine, shards, budget));
   });
@@ -60,16 +63,32 @@ export function linearize(input: LinearizeInput): Promise<Outcome<Sums>> {
   return outcome(() => linearizeLeaves(find(input.operator), input));
 }
 
+export function check({ operator, point, leaf }: SelfCheckInput): Promise<Outcome<SelfCheck>> {
+  return outcome(async () => {
+    const found = find(operator);
+    const { network, curvature } = found.input;
+    return selfCheck(started().engine, network, point.parameters, await found.batch(leaf), curvature);
+  });
+}
+
 export function multiply(input: MultiplyInput): Promise<Outcome<Sums>> {
-  return outcome(() => multiplyLeaves(thread!.engine, find(input.operator), input));
+  return outcome(() => multiplyLeaves(started().engine, find(input.operator), input));
 }
 
 export function chain(input: ChainInput): Promise<Outcome<Sums>> {
-  return outcome(() => runChain(thread!.engine, find(input.operator), input));
+  return outcome(() => runChain(started().engine, find(input.operator), input));
 }
 
 export function rowGradients(input: RowGradientsInput): Promise<Outcome<Sums>> {
-  return outcome(() => gradientsOfRows(thread!.engine, thread!.shards, find(input.operator), input));
+  return outcome(() => {
+    const { engine, shards } = started();
+    return gradientsOfRows(engine, shards, find(input.operator), input);
+  });
+}
+
+function started(): Thread {
+  if (!thread) throw new WorkerLostError('this thread took the place of one that died');
+  return thread;
 }
 
 function find(id: string): ThreadOperator<EngineTensor> {

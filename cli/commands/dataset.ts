@@ -1,3 +1,4 @@
+import { access, constants } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Option, type Command } from 'commander';
@@ -11,11 +12,11 @@ import type { RowSource } from '../../datasets/rows.js';
 import { openStore } from '../../datasets/stores/open-store.js';
 import type { Client } from '../../protocol/client.js';
 import type { Manifest } from '../../protocol/dataset.js';
-import { BadRequestError } from '../../protocol/errors.js';
+import { BadFileError, BadRequestError } from '../../protocol/errors.js';
 import { nameSchema } from '../../protocol/names.js';
 import { Objects } from '../../protocol/objects.js';
 import { parseValue } from '../../protocol/parse.js';
-import { command, parseInteger, withClient, type FarmOptions } from '../options.js';
+import { command, parseCount, parseInteger, withClient, type FarmOptions } from '../options.js';
 import { run } from '../terminal/fail.js';
 import { formatBytes, formatNumber } from '../terminal/format.js';
 import { print, table } from '../terminal/output.js';
@@ -25,6 +26,7 @@ interface ImportCommandOptions extends FarmOptions {
   name?: string;
   label?: string;
   labelKind: LabelKind;
+  weight?: string;
   seed: number;
   shardRows?: number;
   store: string;
@@ -47,8 +49,9 @@ export function addDatasetCommands(program: Command): void {
         .choices(['auto', 'class', 'real'])
         .default('auto'),
     )
+    .option('--weight <column>', 'a column of weights ≥ 0, named as the label is: means are weighted by them')
     .option('--seed <n>', 'seed of the shuffle', parseInteger, 0)
-    .option('--shard-rows <n>', 'rows of a shard (default: about 12.8 MB of them)', parseInteger)
+    .option('--shard-rows <n>', 'rows of a shard (default: about 12.8 MB of them)', parseCount)
     .option('--store <where>', 'nats, or a folder that all workers can read', 'nats')
     .option('--replace', 'replace a dataset of the same name')
     .action(
@@ -118,7 +121,8 @@ export async function importOne(
       shuffleSeed: options.seed,
       shardRows: options.shardRows,
       replace: options.replace,
-      onProgress: ({ rows, shards: written }) => progress.update(rows, `${written} shards`),
+      onProgress: ({ rows, shards: written }) =>
+        progress.update(rows, `${written} ${written === 1 ? 'shard' : 'shards'}`),
     });
   } finally {
     progress.stop();
@@ -129,7 +133,7 @@ async function openSources(
   source: string,
   options: ImportCommandOptions,
 ): Promise<{ name: string; rows: RowSource }[]> {
-  const { label, labelKind } = options;
+  const { label, labelKind, weight } = options;
   if (source === 'mnist') {
     const base = options.name ?? 'mnist';
     return [
@@ -145,18 +149,37 @@ async function openSources(
     });
   if (label === undefined)
     throw new BadRequestError('which column is the label?', { hint: 'say --label COLUMN' });
-  if (kind === 'csv') return [{ name, rows: await readCsv(source, { label, labelKind }) }];
-  if (kind === 'tsv') return [{ name, rows: await readCsv(source, { label, labelKind, delimiter: '\t' }) }];
-  return [{ name, rows: await readArrow(source, { label, labelKind }) }];
+  await access(source, constants.R_OK).catch((cause: unknown) => {
+    throw new BadFileError(`${source} cannot be read: ${(cause as Error).message}`, {
+      hint: 'check the path, from the folder you are in',
+      cause,
+    });
+  });
+  if (kind === 'csv') return [{ name, rows: await readCsv(source, { label, labelKind, weight }) }];
+  if (kind === 'tsv')
+    return [{ name, rows: await readCsv(source, { label, labelKind, weight, delimiter: '\t' }) }];
+  return [{ name, rows: await readArrow(source, { label, labelKind, weight }) }];
 }
 
-function summary({ name, rows, features, labels, shards, location, source, shuffleSeed, created }: Manifest) {
+function summary({
+  name,
+  rows,
+  features,
+  labels,
+  weights,
+  shards,
+  location,
+  source,
+  shuffleSeed,
+  created,
+}: Manifest) {
   const bytes = shards.reduce((sum, shard) => sum + shard.bytes, 0);
   return {
     name,
     rows,
     features: features.width,
     labels,
+    weights,
     shards: shards.length,
     bytes,
     location,
@@ -166,7 +189,9 @@ function summary({ name, rows, features, labels, shards, location, source, shuff
   };
 }
 
-const labelText = ({ labels }: Manifest) =>
+const labelText = ({ labels, weights }: Manifest) => kindText(labels) + (weights ? ', weighted' : '');
+
+const kindText = (labels: Manifest['labels']) =>
   labels.kind === 'class'
     ? `${labels.classes} classes`
     : labels.width === 1
@@ -176,7 +201,7 @@ const labelText = ({ labels }: Manifest) =>
 function sentence(manifest: Manifest): string {
   const { name, rows, features, shards, bytes, location } = summary(manifest);
   const where = location === 'nats:' ? 'the object store' : location;
-  return `${name}: ${formatNumber(rows)} rows × ${features} features, ${labelText(manifest)}, ${shards} shards (${formatBytes(bytes)}) in ${where}`;
+  return `${name}: ${formatNumber(rows)} rows × ${features} features, ${labelText(manifest)}, ${formatNumber(shards)} ${shards === 1 ? 'shard' : 'shards'} (${formatBytes(bytes)}) in ${where}`;
 }
 
 function listing(manifests: Manifest[]): string {

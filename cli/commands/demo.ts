@@ -7,7 +7,7 @@ import { zeroParameters } from '../../worker/models/initialise.js';
 import { engineOption } from '../engine-option.js';
 import { startLocalFarm } from '../farm.js';
 import { followJob, saveResult } from '../follow-job.js';
-import { command, parseInteger, type FarmOptions } from '../options.js';
+import { command, parseCount, type FarmOptions } from '../options.js';
 import { run } from '../terminal/fail.js';
 import { formatDuration, formatNumber } from '../terminal/format.js';
 import { print, table } from '../terminal/output.js';
@@ -32,7 +32,7 @@ export function addDemoCommand(program: Command): void {
     'MNIST from data to (H + λI)⁻¹ v on a private farm, in under two minutes',
     'ihvp demo',
   )
-    .option('--workers <n>', 'worker processes, one thread each', parseInteger, 2)
+    .option('--workers <n>', 'worker processes, one thread each', parseCount, 2)
     .addOption(engineOption())
     .option('--out <folder>', 'where the result files go', '.ihvp/demo')
     .action(run(demo));

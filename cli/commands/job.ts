@@ -1,14 +1,14 @@
 import type { Command } from 'commander';
 import type { Job } from '../../protocol/jobs.js';
 import { followJob, reportText, saveResult } from '../follow-job.js';
-import { command, parseInteger, withClient, type FarmOptions } from '../options.js';
+import { command, parseCount, withClient, type FarmOptions } from '../options.js';
 import { run } from '../terminal/fail.js';
 import { formatDuration } from '../terminal/format.js';
 import { print, table } from '../terminal/output.js';
 
 export function addJobCommands(program: Command): void {
   command(program, 'jobs', 'the jobs of the farm, newest first', 'ihvp jobs --limit 10')
-    .option('--limit <n>', 'how many', parseInteger, 50)
+    .option('--limit <n>', 'how many', parseCount, 50)
     .action(
       run(async (options: FarmOptions & { limit: number }) => {
         await withClient(options, async (client) => {

@@ -13,7 +13,14 @@ import { nameSchema } from '../../protocol/names.js';
 import { parseJson, parseValue } from '../../protocol/parse.js';
 import { importTfjs } from '../../worker/models/import-tfjs.js';
 import { glorotUniformParameters, zeroParameters } from '../../worker/models/initialise.js';
-import { command, parseInteger, parseNumber, withClient, type FarmOptions } from '../options.js';
+import {
+  command,
+  parseInteger,
+  parseNotNegative,
+  parsePositive,
+  withClient,
+  type FarmOptions,
+} from '../options.js';
 import { run } from '../terminal/fail.js';
 import { formatNumber } from '../terminal/format.js';
 import { print, table } from '../terminal/output.js';
@@ -21,7 +28,9 @@ import { readVectors } from '../vector-file.js';
 
 interface LossOptions extends FarmOptions {
   loss?: Loss;
+  huberDelta?: number;
   l2: number;
+  l2Biases: boolean;
   replace?: boolean;
 }
 
@@ -36,25 +45,50 @@ interface CreateOptions extends LossOptions {
 }
 
 const lossOption = () => new Option('--loss <name>', 'the loss of a row').choices([...losses]);
-const l2Help = 'regularisation: the objective gains (l2/2)·‖θ‖²';
+
+/** The options of the objective but for the loss itself. */
+const addObjectiveOptions = (command: Command) =>
+  command
+    .option('--huber-delta <number>', 'δ of the loss huber (1)', parsePositive)
+    .option('--l2 <number>', 'regularisation: the objective gains (l2/2)·‖θ‖²', parseNotNegative, 0)
+    .option('--no-l2-biases', 'l2 leaves out biases and all other parameters of one axis');
+
+/** The objective as a model describes it; what is as usual is not said. */
+const objective = ({ loss, huberDelta, l2, l2Biases }: LossOptions) => ({
+  loss,
+  l2,
+  ...(huberDelta !== undefined && { huberDelta }),
+  ...(!l2Biases && { l2Biases }),
+});
 
 export function addModelCommands(program: Command): void {
   const model = program.command('model').description('create, import, list, show and remove models');
 
-  command(
-    model,
-    'create <name>',
-    'make a model from a description',
-    'ihvp model create softmax --layers 784-10 --loss softmaxCrossEntropy --l2 0.01',
+  addObjectiveOptions(
+    command(
+      model,
+      'create <name>',
+      'make a model from a description',
+      'ihvp model create softmax --layers 784-10 --loss softmaxCrossEntropy --l2 0.01',
+    ),
   )
     .option('--layers <widths>', 'widths of input and dense layers, 784-256-10')
     .option('--activation <name>', 'activation of the hidden layers', 'tanh')
     .option('--no-bias', 'layers without bias')
-    .option('--description <file>', 'a JSON file {input, layers, loss, l2} instead of --layers')
+    .addOption(
+      new Option(
+        '--description <file>',
+        'a JSON file {input, layers, loss, l2} instead of these options',
+      ).conflicts(['layers', 'activation', 'bias', 'loss', 'huberDelta', 'l2', 'l2Biases']),
+    )
     .addOption(lossOption())
-    .option('--l2 <number>', l2Help, parseNumber, 0)
     .addOption(new Option('--init <how>', 'initial parameters').choices(['zeros', 'glorot']).default('zeros'))
-    .option('--parameters <file>', 'parameters from an Arrow or .npy file, in the order of `ihvp model show`')
+    .addOption(
+      new Option(
+        '--parameters <file>',
+        'parameters from an Arrow or .npy file, in the order of `ihvp model show`',
+      ).conflicts(['init', 'seed']),
+    )
     .option('--seed <n>', 'seed of --init glorot', parseInteger, 0)
     .option('--replace', 'replace a model of the same name')
     .action(
@@ -65,20 +99,21 @@ export function addModelCommands(program: Command): void {
       }),
     );
 
-  command(
-    model,
-    'import <name> <model.json>',
-    'import a TensorFlow.js layers model',
-    'ihvp model import mlp ./mlp/model.json --loss softmaxCrossEntropy --l2 1e-4',
+  addObjectiveOptions(
+    command(
+      model,
+      'import <name> <model.json>',
+      'import a TensorFlow.js layers model',
+      'ihvp model import mlp ./mlp/model.json --loss softmaxCrossEntropy --l2 1e-4',
+    ),
   )
     .addOption(lossOption().makeOptionMandatory())
-    .option('--l2 <number>', l2Help, parseNumber, 0)
     .option('--replace', 'replace a model of the same name')
     .action(
       run(async (name: string, file: string, options: LossOptions) => {
         const loss = options.loss!;
         const { network, parameters } = await importTfjs(file, { loss });
-        const complete = parseValue(networkSchema, { ...network, loss, l2: options.l2 }, 'the model');
+        const complete = parseValue(networkSchema, { ...network, ...objective(options) }, 'the model');
         await store(name, complete, parameters, options);
       }),
     );
@@ -117,14 +152,8 @@ export function addModelCommands(program: Command): void {
   );
 }
 
-async function describe({
-  description,
-  layers,
-  loss,
-  l2,
-  activation,
-  bias,
-}: CreateOptions): Promise<Network> {
+async function describe(options: CreateOptions): Promise<Network> {
+  const { description, layers, loss, activation, bias } = options;
   if (description !== undefined) {
     const text = await readFile(description, 'utf8').catch((cause: unknown) => {
       throw new BadFileError(`${description} cannot be read: ${(cause as Error).message}`, { cause });
@@ -133,9 +162,10 @@ async function describe({
   }
   const widths = layers?.split('-').map(Number) ?? [];
   if (widths.length < 2 || !widths.every((width) => Number.isInteger(width) && width > 0))
-    throw new BadRequestError('the layers are missing', {
-      hint: 'say --layers 784-256-10, or --description FILE',
-    });
+    throw new BadRequestError(
+      layers === undefined ? 'the layers are missing' : `"${layers}" is not the widths of input and layers`,
+      { hint: 'say --layers 784-256-10, or --description FILE' },
+    );
   const [width, ...units] = widths;
   const dense = units.map((count, i) => ({
     type: 'dense',
@@ -144,7 +174,7 @@ async function describe({
     activation: i === units.length - 1 ? 'linear' : activation,
   }));
   if (!loss) throw new BadRequestError('the loss is missing', { hint: `say --loss ${losses.join(' | ')}` });
-  return parseValue(networkSchema, { input: { width }, layers: dense, loss, l2 }, 'the model');
+  return parseValue(networkSchema, { input: { width }, layers: dense, ...objective(options) }, 'the model');
 }
 
 async function initial(
@@ -187,7 +217,7 @@ const shapeText = ({ input, layers }: Model) =>
   ].join(' → ');
 
 function sentence(model: Model): string {
-  return `${model.name}: ${shapeText(model)}, ${model.loss}, l2 ${model.l2}, ${formatNumber(model.parameters.count)} parameters`;
+  return `${model.name}: ${shapeText(model)}, ${model.loss}, l2 ${model.l2}${model.l2Biases === false ? ' without biases' : ''}, ${formatNumber(model.parameters.count)} parameters`;
 }
 
 function listing(models: Model[]): string {

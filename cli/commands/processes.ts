@@ -5,7 +5,7 @@ import { defaultCacheBytes, startWorker } from '../../worker/start.js';
 import { ensureBroker } from '../broker/ensure.js';
 import { engineOption } from '../engine-option.js';
 import { startLocalFarm } from '../farm.js';
-import { command, parseBytes, parseInteger, type FarmOptions } from '../options.js';
+import { command, parseBytes, parseCount, parseInteger, type FarmOptions } from '../options.js';
 import { askedToStop } from '../stop-signals.js';
 import { run } from '../terminal/fail.js';
 import { print } from '../terminal/output.js';
@@ -43,7 +43,7 @@ export function addProcessCommands(program: Command): void {
     'ihvp worker --nats nats://HOST:4222 --engine wasm',
   )
     .addOption(engineOption())
-    .option('--threads <n>', 'arithmetic threads', parseInteger, availableParallelism())
+    .option('--threads <n>', 'arithmetic threads', parseCount, availableParallelism())
     .option('--cache-bytes <size>', 'memory for shards and linearizations', parseBytes, defaultCacheBytes)
     .option('--files <folder>', 'a folder that file:// datasets may be read from (repeatable)', collect, [])
     .action(
@@ -63,7 +63,7 @@ export function addProcessCommands(program: Command): void {
     'ihvp up --workers 2',
   )
     .option('--workers <n>', 'worker processes', parseInteger, availableParallelism())
-    .option('--threads <n>', 'threads of each worker', parseInteger, 1)
+    .option('--threads <n>', 'threads of each worker', parseCount, 1)
     .addOption(engineOption())
     .option('--files <folder>', 'a folder that file:// datasets may be read from (repeatable)', collect, [])
     .option('--data-dir <folder>', 'keep datasets, models and results here (default: gone at the end)')

@@ -1,9 +1,18 @@
 import { Option, type Command } from 'commander';
 import type { Client } from '../../protocol/client.js';
 import { BadRequestError } from '../../protocol/errors.js';
-import type { RequestInput } from '../../protocol/requests.js';
+import { curvatures, type Curvature, type RequestInput } from '../../protocol/requests.js';
 import { followJob, reportText, saveResult } from '../follow-job.js';
-import { command, parseInteger, parseNumber, parseRows, withClient, type FarmOptions } from '../options.js';
+import {
+  command,
+  parseCount,
+  parseInteger,
+  parseNotNegative,
+  parsePositive,
+  parseRows,
+  withClient,
+  type FarmOptions,
+} from '../options.js';
 import { run } from '../terminal/fail.js';
 import { print } from '../terminal/output.js';
 import { readVectors } from '../vector-file.js';
@@ -11,8 +20,9 @@ import { readVectors } from '../vector-file.js';
 interface RequestOptions extends FarmOptions {
   model: string;
   dataset: string;
+  curvature: Curvature;
   hvp: 'exact' | 'finite-difference';
-  step: number;
+  step?: number;
   leafRows?: number;
   id?: string;
   detach?: boolean;
@@ -52,20 +62,24 @@ export function addSubmitCommands(program: Command): void {
     'ihvp solve --model softmax --dataset mnist-train --rhs grad:mnist-test:0-9 --damping 0.01 --out ./result',
   )
     .requiredOption('--rhs <vectors>', `right-hand sides: ${rhsHelp}`)
-    .option('--damping <number>', 'λ', parseNumber, 0)
+    .option('--damping <number>', 'λ', parseNotNegative, 0)
     .addOption(
       new Option('--method <name>', 'cg, or lissa (stochastic estimation)')
         .choices(['cg', 'lissa'])
         .default('cg'),
     )
-    .option('--tolerance <number>', 'cg: stop at ‖r‖ ≤ tolerance·‖v‖ (1e-5)', parseNumber)
-    .option('--max-iterations <n>', 'cg: iterations at most (500)', parseInteger)
-    .option('--scale <number>', 'lissa: about the largest eigenvalue of a minibatch (required)', parseNumber)
-    .option('--batch-size <n>', 'lissa: rows of a minibatch (256)', parseInteger)
-    .option('--depth <n>', 'lissa: passes over the dataset (1)', parseInteger)
-    .option('--samples <n>', 'lissa: chains that are averaged (1)', parseInteger)
+    .option('--tolerance <number>', 'cg: stop at ‖r‖ ≤ tolerance·‖v‖ (1e-5)', parsePositive)
+    .option('--max-iterations <n>', 'cg: iterations at most (500)', parseCount)
+    .option(
+      '--scale <number>',
+      'lissa: about the largest eigenvalue of a minibatch (required)',
+      parsePositive,
+    )
+    .option('--batch-size <n>', 'lissa: rows of a minibatch (256)', parseCount)
+    .option('--depth <n>', 'lissa: passes over the dataset (1)', parseCount)
+    .option('--samples <n>', 'lissa: chains that are averaged (1)', parseCount)
     .option('--seed <n>', 'lissa: seed of the order of rows (0)', parseInteger)
-    .option('--block-size <n>', 'lissa: right-hand sides of a chain (16)', parseInteger)
+    .option('--block-size <n>', 'lissa: right-hand sides of a chain (16)', parseCount)
     .addOption(
       new Option(
         '--convention <name>',
@@ -91,7 +105,7 @@ export function addSubmitCommands(program: Command): void {
     'ihvp hvp --model softmax --dataset mnist-train --rhs ones',
   )
     .requiredOption('--rhs <vectors>', `the vectors: ${rhsHelp}`)
-    .option('--damping <number>', 'λ', parseNumber, 0)
+    .option('--damping <number>', 'λ', parseNotNegative, 0)
     .action(
       run(async (options: SolveOptions) => {
         await submit(options, async (client) => ({
@@ -122,8 +136,8 @@ export function addSubmitCommands(program: Command): void {
   )
     .requiredOption('--into <name>', 'the name of the trained model')
     .option('--replace', 'replace a model of that name')
-    .option('--tolerance <number>', 'stop at ‖∇‖ ≤ tolerance (1e-5)', parseNumber)
-    .option('--max-iterations <n>', 'Newton iterations at most (100)', parseInteger)
+    .option('--tolerance <number>', 'stop at ‖∇‖ ≤ tolerance (1e-5)', parsePositive)
+    .option('--max-iterations <n>', 'Newton iterations at most (100)', parseCount)
     .action(
       run(async (options: FitOptions) => {
         await submit(options, () =>
@@ -144,36 +158,62 @@ function request(program: Command, name: string, description: string, example: s
     .requiredOption('--model <name>', 'the model')
     .requiredOption('--dataset <name>', 'the training data')
     .addOption(
+      new Option(
+        '--curvature <matrix>',
+        'H: the Hessian, or the Gauss-Newton matrix, which is never indefinite',
+      )
+        .choices([...curvatures])
+        .default('hessian'),
+    )
+    .addOption(
       new Option('--hvp <mode>', 'how products with H are made')
         .choices(['exact', 'finite-difference'])
         .default('exact'),
     )
-    .option('--step <r>', 'step of the finite differences', parseNumber, 1e-2)
-    .option('--leaf-rows <n>', 'rows of a leaf, the unit of reduction (1024; lissa: a shard)', parseInteger)
+    .option('--step <r>', 'step of the finite differences (0.01)', parsePositive)
+    .option('--leaf-rows <n>', 'rows of a leaf, the unit of reduction (1024; lissa: a shard)', parseCount)
     .option('--id <name>', "the job's id: the same id again is the same job")
     .option('--detach', 'print the job and do not wait for it')
     .option('--out <folder>', 'write the result files here');
 }
 
-function common({ model, dataset, hvp, step, leafRows }: RequestOptions) {
+const defaultStep = 1e-2;
+
+function common({ model, dataset, curvature, hvp, step, leafRows }: RequestOptions) {
+  if (hvp === 'exact' && step !== undefined) throw unused(['--step'], '--hvp finite-difference');
   return {
     model,
     dataset,
-    hvp: hvp === 'exact' ? { mode: hvp } : { mode: hvp, step },
+    curvature,
+    hvp: hvp === 'exact' ? { mode: hvp } : { mode: hvp, step: step ?? defaultStep },
     ...present({ leafRows }),
   };
 }
 
 function solveMethod(options: SolveOptions): Extract<RequestInput, { type: 'solve' }>['method'] {
-  if (options.method === 'cg')
-    return { name: 'cg', ...present({ tolerance: options.tolerance, maxIterations: options.maxIterations }) };
+  const { method, tolerance, maxIterations } = options;
   const { scale, batchSize, depth, samples, seed, blockSize, convention } = options;
+  const ofCg = present({ tolerance, maxIterations });
+  const ofLissa = present({ scale, batchSize, depth, samples, seed, blockSize, convention });
+  const idle = Object.keys(method === 'cg' ? ofLissa : ofCg);
+  if (idle.length > 0) throw unused(idle.map(flag), `--method ${method === 'cg' ? 'lissa' : 'cg'}`);
+  if (method === 'cg') return { name: 'cg', ...ofCg };
   if (scale === undefined)
     throw new BadRequestError('lissa needs a scale', {
       hint: 'say --scale NUMBER, about the largest eigenvalue of a minibatch Hessian; try 10 and raise it if the solve diverges',
     });
-  return { name: 'lissa', scale, ...present({ batchSize, depth, samples, seed, blockSize, convention }) };
+  return { name: 'lissa', ...ofLissa, scale };
 }
+
+/** An option that would change nothing is a misunderstanding. */
+function unused(options: string[], where: string): BadRequestError {
+  return new BadRequestError(`${options.join(', ')} would change nothing without ${where}`, {
+    hint: `say ${where}, or leave ${options.join(', ')} out`,
+  });
+}
+
+/** batchSize → --batch-size */
+const flag = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
 /** Without the fields that were not given. */
 function present<T extends object>(fields: T): { [Key in keyof T]?: NonNullable<T[Key]> } {

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, type CommanderError } from 'commander';
 import { BadRequestError, IhvpError, toWire } from '../../protocol/errors.js';
 import { toJson } from './output.js';
 
@@ -50,9 +50,24 @@ export function run<Words extends unknown[]>(
   };
 }
 
-/** Usage errors that commander itself finds end with 2. Call it before subcommands are added: they inherit it. */
-export function exitOnUsage(program: Command): Command {
-  return program.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+/**
+ * Usage errors that commander itself finds look and end as all others do. `path` is what the user types for the
+ * command. Subcommands inherit it, unless they are given a path of their own.
+ */
+export function exitOnUsage(command: Command, path = command.name()): Command {
+  const failure = (text: string) =>
+    describeFailure(
+      new BadRequestError(text.trim().replace(/^error: /, ''), { hint: `see \`${path} --help\`` }),
+      { json: process.argv.includes('--json') },
+    );
+  return command
+    .configureOutput({
+      outputError: (text) => {
+        const { stream, text: shown } = failure(text);
+        process[stream].write(`${shown}\n`);
+      },
+    })
+    .exitOverride(({ exitCode }: CommanderError) => process.exit(exitCode === 0 ? 0 : 2));
 }
 
 let quiet = false;

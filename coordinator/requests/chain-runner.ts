@@ -1,12 +1,12 @@
 import { generator, permutation } from '../../protocol/random.js';
 import type { BlockRef } from '../../protocol/tasks.js';
 import { ChainScheduler } from '../chain-scheduler.js';
-import { isTransient } from '../distributed-operator.js';
 import type { ChainRunner, ChainState, ChainTask } from '../solvers/chains.js';
+import { isTransient } from '../transient.js';
 import type { Context } from './context.js';
 
 /** A task that fails this often by the machinery's fault ends the job. */
-const triesPerTask = 5;
+const triesPerTask = 8;
 
 /** LiSSA chains on the farm: each task goes to a worker with a free thread; its right-hand sides are sent once. */
 export class FarmChainRunner implements ChainRunner {
@@ -15,7 +15,8 @@ export class FarmChainRunner implements ChainRunner {
   #rhs: Float64Array;
   #scheduler = new ChainScheduler();
   #blocks = new Map<string, Promise<BlockRef>>();
-  #freed: (() => void)[] = [];
+  /** Wakes tasks that wait for a thread, the longest waiting first. */
+  #waiting = new Set<() => void>();
 
   constructor(context: Context, rightHandSides: Float64Array) {
     this.#context = context;
@@ -51,7 +52,8 @@ export class FarmChainRunner implements ChainRunner {
         if (!isTransient(error) || tries >= triesPerTask) throw error;
       } finally {
         this.#scheduler.done(worker);
-        this.#freed.shift()?.();
+        const [longest] = this.#waiting;
+        longest?.();
       }
     }
   }
@@ -62,11 +64,18 @@ export class FarmChainRunner implements ChainRunner {
     for (;;) {
       const worker = this.#scheduler.take(shard, await farm.atLeastOne(signal));
       if (worker) return worker;
-      const waiting = new AbortController();
-      const freed = new Promise<void>((resolve) => this.#freed.push(resolve));
-      await Promise.race([freed, farm.changed(AbortSignal.any([signal, waiting.signal])).catch(() => {})]);
-      waiting.abort();
       signal.throwIfAborted();
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          this.#waiting.delete(wake);
+          stop();
+          signal.removeEventListener('abort', wake);
+          resolve();
+        };
+        const stop = farm.onChange(wake);
+        signal.addEventListener('abort', wake);
+        this.#waiting.add(wake);
+      });
     }
   }
 

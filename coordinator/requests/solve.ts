@@ -17,7 +17,11 @@ export async function solve(request: SolveRequest, context: Context): Promise<Ou
     advice: solution.advice,
     vectors: { file: 'solution.arrow', values: solution.solutions, count },
     report: {
-      columns: solution.columns.map((status, k) => ({ status, trueResidual: solution.trueResiduals[k]! })),
+      columns: solution.columns.map((status, k) => {
+        const trueResidual = solution.trueResiduals[k]!;
+        // JSON has no number that is not finite.
+        return { status, ...(Number.isFinite(trueResidual) && { trueResidual }) };
+      }),
       iterations: solution.iterations,
       residualHistory: solution.residualHistory,
       ...report,
@@ -59,7 +63,7 @@ async function solveBlock(
     });
     return { solution, report: { damping }, warnings: [] };
   }
-  const smallestShard = Math.min(...prepared.manifest.shards.map(({ rows }) => rows));
+  const smallestShard = prepared.manifest.shards.reduce((least, { rows }) => Math.min(least, rows), Infinity);
   const solution = await lissa(operator, new FarmChainRunner(context, block), block, {
     ...options(),
     ...method,

@@ -3,8 +3,10 @@ import type { Activation, Loss, Network } from '../../protocol/model.js';
 /** Dense networks by hand, one row and one value at a time, in float64: what the engines are checked against. */
 export interface ReferenceRow {
   x: ArrayLike<number>;
-  /** A single class id for softmaxCrossEntropy, else a value for each output. */
+  /** A class id or a distribution for softmaxCrossEntropy, else a value for each output. */
   y: ArrayLike<number>;
+  /** 1 where absent. */
+  weight?: number;
 }
 
 const sigma = (z: number) => (z >= 0 ? 1 / (1 + Math.exp(-z)) : Math.exp(z) / (1 + Math.exp(z)));
@@ -20,12 +22,20 @@ const activations: Record<Activation, (z: number) => [number, number]> = {
 };
 
 /** ℓ and its gradient in the outputs. */
-const losses: Record<Loss, (z: number[], y: ArrayLike<number>) => [number, number[]]> = {
+const losses: Record<Loss, (z: number[], y: ArrayLike<number>, huberDelta: number) => [number, number[]]> = {
   squaredError: (z, y) => [
     z.reduce((sum, value, j) => sum + (value - y[j]!) ** 2, 0),
     z.map((value, j) => 2 * (value - y[j]!)),
   ],
+  huber: (z, y, delta) => [
+    z.reduce((sum, value, j) => {
+      const r = Math.abs(value - y[j]!);
+      return sum + (r <= delta ? r ** 2 / 2 : delta * (r - delta / 2));
+    }, 0),
+    z.map((value, j) => Math.min(delta, Math.max(-delta, value - y[j]!))),
+  ],
   softmaxCrossEntropy: (z, y) => {
+    if (y.length > 1) return crossEntropy(z, y);
     const top = Math.max(...z);
     const total = z.reduce((sum, value) => sum + Math.exp(value - top), 0);
     const p = z.map((value) => Math.exp(value - top) / total);
@@ -36,38 +46,66 @@ const losses: Record<Loss, (z: number[], y: ArrayLike<number>) => [number, numbe
     z.reduce((sum, value, j) => sum + y[j]! * log1pExp(-value) + (1 - y[j]!) * log1pExp(value), 0),
     z.map((value, j) => (1 - y[j]!) * sigma(value) - y[j]! * sigma(-value)),
   ],
+  poisson: (z, y) => [
+    z.reduce((sum, value, j) => sum + Math.exp(value) - y[j]! * value, 0),
+    z.map((value, j) => Math.exp(value) - y[j]!),
+  ],
 };
 
-/** Loss and gradient summed over the rows. */
+/** −Σ y·log p and its gradient p − y, for y that sum to 1. */
+function crossEntropy(z: number[], y: ArrayLike<number>): [number, number[]] {
+  const top = Math.max(...z);
+  const logTotal = Math.log(z.reduce((sum, value) => sum + Math.exp(value - top), 0)) + top;
+  return [
+    z.reduce((sum, value, j) => sum + y[j]! * (logTotal - value), 0),
+    z.map((value, j) => Math.exp(value - logTotal) - y[j]!),
+  ];
+}
+
+const lossOf = ({ loss, huberDelta = 1 }: Network, z: number[], { y, weight = 1 }: ReferenceRow) => {
+  const [value, gradient] = losses[loss](z, y, huberDelta);
+  return { value: weight * value, gradient: gradient.map((g) => weight * g) };
+};
+
+/** ŷ of one row. */
+export const referenceOutputs = (network: Network, theta: ArrayLike<number>, x: ArrayLike<number>) =>
+  forward(network, theta, x).outputs;
+
+function forward(network: Network, theta: ArrayLike<number>, x: ArrayLike<number>) {
+  const inputs: number[][] = [];
+  const slopes: number[][] = [];
+  const offsets: number[] = [];
+  let a = Array.from(x);
+  let offset = 0;
+  for (const { units, useBias, activation } of network.layers) {
+    inputs.push(a);
+    offsets.push(offset);
+    const bias = offset + a.length * units;
+    const start = offset;
+    const pairs = Array.from({ length: units }, (_, j) =>
+      activations[activation](
+        a.reduce(
+          (sum, value, i) => sum + value * theta[start + i * units + j]!,
+          useBias ? theta[bias + j]! : 0,
+        ),
+      ),
+    );
+    slopes.push(pairs.map(([, slope]) => slope));
+    a = pairs.map(([value]) => value);
+    offset = bias + (useBias ? units : 0);
+  }
+  return { outputs: a, inputs, slopes, offsets };
+}
+
+/** Loss and gradient summed over the rows, each times its weight. */
 export function referenceGradient(network: Network, theta: ArrayLike<number>, rows: readonly ReferenceRow[]) {
   const gradient = new Float64Array(theta.length);
   let loss = 0;
-  for (const { x, y } of rows) {
-    const inputs: number[][] = [];
-    const slopes: number[][] = [];
-    const offsets: number[] = [];
-    let a = Array.from(x);
-    let offset = 0;
-    for (const { units, useBias, activation } of network.layers) {
-      inputs.push(a);
-      offsets.push(offset);
-      const bias = offset + a.length * units;
-      const start = offset;
-      const pairs = Array.from({ length: units }, (_, j) =>
-        activations[activation](
-          a.reduce(
-            (sum, value, i) => sum + value * theta[start + i * units + j]!,
-            useBias ? theta[bias + j]! : 0,
-          ),
-        ),
-      );
-      slopes.push(pairs.map(([, slope]) => slope));
-      a = pairs.map(([value]) => value);
-      offset = bias + (useBias ? units : 0);
-    }
-    const [rowLoss, atOutput] = losses[network.loss](a, y);
-    loss += rowLoss;
-    let delta = atOutput;
+  for (const row of rows) {
+    const { outputs, inputs, slopes, offsets } = forward(network, theta, row.x);
+    const atOutput = lossOf(network, outputs, row);
+    loss += atOutput.value;
+    let delta = atOutput.gradient;
     for (let l = network.layers.length - 1; l >= 0; l--) {
       const { units, useBias } = network.layers[l]!;
       const from = offsets[l]!;
@@ -92,15 +130,47 @@ export function referenceHvp(
   v: ArrayLike<number>,
   r = 1e-4,
 ): Float64Array {
+  return alongLine((t) => referenceGradient(network, moved(theta, v, t), rows).gradient, r);
+}
+
+/** The dense generalised Gauss-Newton matrix Σ Jᵀ·H_L·J, p × p, J and H_L by the same differences as `referenceHvp`. */
+export function referenceGaussNewton(
+  network: Network,
+  theta: ArrayLike<number>,
+  rows: readonly ReferenceRow[],
+  r = 1e-4,
+): number[][] {
+  const p = theta.length;
+  const unit = (length: number, at: number) => Array.from({ length }, (_, i) => (i === at ? 1 : 0));
+  const matrix = Array.from({ length: p }, () => new Array<number>(p).fill(0));
+  for (const row of rows) {
+    const { outputs } = forward(network, theta, row.x);
+    const jacobian = Array.from({ length: p }, (_, i) =>
+      alongLine((t) => forward(network, moved(theta, unit(p, i), t), row.x).outputs, r),
+    );
+    const hessian = outputs.map((_, j) =>
+      alongLine((t) => lossOf(network, moved(outputs, unit(outputs.length, j), t), row).gradient, r),
+    );
+    const product = jacobian.map((column) =>
+      hessian.map((line) => line.reduce((sum, value, j) => sum + value * column[j]!, 0)),
+    );
+    jacobian.forEach((left, i) =>
+      product.forEach(
+        (right, k) => (matrix[i]![k]! += left.reduce((sum, value, j) => sum + value * right[j]!, 0)),
+      ),
+    );
+  }
+  return matrix;
+}
+
+const moved = (from: ArrayLike<number>, v: ArrayLike<number>, t: number) =>
+  Array.from(from, (value, i) => value + t * v[i]!);
+
+/** f′(0) by central differences at steps r and 2r, extrapolated. */
+function alongLine(f: (t: number) => ArrayLike<number>, r: number): Float64Array {
   const difference = (step: number) => {
-    const at = (sign: number) =>
-      referenceGradient(
-        network,
-        Array.from(theta, (value, i) => value + sign * step * v[i]!),
-        rows,
-      ).gradient;
-    const [ahead, behind] = [at(1), at(-1)];
-    return ahead.map((value, i) => (value - behind[i]!) / (2 * step));
+    const [ahead, behind] = [f(step), f(-step)];
+    return Float64Array.from(ahead, (value, i) => (value - behind[i]!) / (2 * step));
   };
   const [fine, coarse] = [difference(r), difference(2 * r)];
   return fine.map((value, i) => (4 * value - coarse[i]!) / 3);

@@ -13,10 +13,10 @@ export function activationLayer<T>(
   name: string,
   activation: Exclude<Activation, 'linear'>,
 ): Layer<T> {
-  /** `slope` is φ′(z), `bend` φ″(z)·δ, absent where it is zero. */
-  const tangentMaps = (slope: T, bend: T | undefined): TangentMaps<T> => ({
+  /** `slope` is φ′(z), `bend` φ″(z)·δ, absent where it is zero; `piecewise`: φ″ is zero wherever it exists. */
+  const tangentMaps = (slope: T, bend: T | undefined, piecewise: boolean): TangentMaps<T> => ({
     held: bend === undefined ? [slope] : [slope, bend],
-    pieces: bend === undefined ? [slope] : [],
+    pieces: piecewise ? [slope] : [],
     forward(_directions, inputTangent) {
       const input = inputTangent!;
       return {
@@ -35,6 +35,7 @@ export function activationLayer<T>(
       tangentMaps(
         ops.gatherRows(slope, indices),
         bend === undefined ? undefined : ops.gatherRows(bend, indices),
+        piecewise,
       ),
   });
 
@@ -49,7 +50,10 @@ export function activationLayer<T>(
         backward: (delta) => ({
           slices: [],
           inputDelta: ops.mul(first, delta),
-          tangentMaps: tangentMaps(first, second === undefined ? undefined : ops.mul(second, delta)),
+          tangentMaps(curvature) {
+            const bent = second !== undefined && curvature === 'hessian';
+            return tangentMaps(first, bent ? ops.mul(second, delta) : undefined, second === undefined);
+          },
         }),
       };
     },

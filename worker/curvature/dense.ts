@@ -39,7 +39,7 @@ export function denseLayer<T>(
     return ops.reshape(product, [rows, count * to]);
   };
 
-  /** `delta` is absent where the terms that carry it are zero: in the first layer. */
+  /** `delta` is absent where the terms that carry it are zero: in the first layer and for Gauss-Newton products. */
   const tangentMaps = (input: T, inputTransposed: T, delta: T | undefined): TangentMaps<T> => {
     const deltaTransposed = delta === undefined ? undefined : ops.transpose(delta, [1, 0]);
     return {
@@ -58,12 +58,12 @@ export function denseLayer<T>(
             return {
               slices: [addPresent(ops, kernelSlice, throughDelta), ...biasSlice],
               inputDeltaTangent:
-                kernelTransposed === undefined || delta === undefined
+                kernelTransposed === undefined
                   ? undefined
                   : addPresent(
                       ops,
                       throughMatrix(deltaTangent, kernelTransposed),
-                      directions?.backward(delta),
+                      delta === undefined ? undefined : directions?.backward(delta),
                     ),
             };
           },
@@ -90,7 +90,8 @@ export function denseLayer<T>(
           return {
             slices: gradient(inputTransposed, delta),
             inputDelta: kernelTransposed === undefined ? undefined : ops.matmul(delta, kernelTransposed),
-            tangentMaps: tangentMaps(input, inputTransposed, isFirst ? undefined : delta),
+            tangentMaps: (curvature) =>
+              tangentMaps(input, inputTransposed, isFirst || curvature !== 'hessian' ? undefined : delta),
           };
         },
       };

@@ -42,7 +42,10 @@ async function piecesAt<T>(
 ): Promise<Float32Array[]> {
   const bound = bindNetwork(device, network, parameters);
   const linearization = linearize(device, bound, batch);
-  const pieces = linearization.layers.flatMap((layer) => layer.pieces);
+  const pieces = [
+    ...linearization.layers.flatMap((layer) => layer.pieces),
+    ...linearization.outputHessian.pieces,
+  ];
   const values = await Promise.all(pieces.map((piece) => device.download(piece)));
   device.dispose([...linearization.held, ...bound.held]);
   return values;

@@ -1,3 +1,4 @@
+import type { Curvature } from '../../protocol/requests.js';
 import type { Operations } from '../engines/operations.js';
 
 /*
@@ -44,7 +45,8 @@ export interface LayerGradient<T> {
   slices: readonly T[];
   /** Undefined for the first layer, whose input is data. */
   inputDelta: T | undefined;
-  tangentMaps: TangentMaps<T>;
+  /** For `gauss-newton` the output delta counts as zero, so that no term carries it. */
+  tangentMaps(curvature: Curvature): TangentMaps<T>;
 }
 
 /** A layer linearized at one batch. */

@@ -1,14 +1,20 @@
+import type { Curvature } from '../../protocol/requests.js';
 import type { Device } from '../engines/operations.js';
 import { uploadBatch } from './batch.js';
 import type { Batch } from './batch.js';
 import { downloadBlock, uploadBlock } from './block.js';
 import type { Block } from './block.js';
-import type { LayerGradient, ParameterDirections, TangentMaps } from './layer.js';
+import type { LayerGradient, LayerPass, ParameterDirections, TangentMaps } from './layer.js';
 import { evaluateLoss } from './losses.js';
 import type { OutputHessian } from './losses.js';
 import type { BoundNetwork } from './network.js';
 
-/** A network linearized at one batch: all that products with its Hessian need, none of which depends on v. */
+/**
+ * A network linearized at one batch: all that products with its curvature matrix need, none of which depends on v.
+ * With J the derivative of the outputs in θ and H_L the Hessian of the loss in the outputs, that matrix is the Hessian
+ * or the generalised Gauss-Newton matrix Jᵀ·H_L·J (Schraudolph 2002), which leaves out the second derivatives of the
+ * network: in the tangent pass, the terms that carry a delta.
+ */
 export interface Linearization<T> {
   rows: number;
   bound: BoundNetwork<T>;
@@ -20,7 +26,7 @@ export interface Linearization<T> {
   bytes: number;
 }
 
-/** Sums over the rows of a batch. */
+/** Sums over the rows of a batch, each times its weight. */
 export interface LossAndGradient {
   loss: number;
   /** p values */
@@ -35,9 +41,14 @@ export interface Tangent<T> {
 }
 
 /** Runs the forward and the backward pass once and keeps what the tangent pass needs. */
-export function linearize<T>(device: Device<T>, bound: BoundNetwork<T>, batch: Batch): Linearization<T> {
+export function linearize<T>(
+  device: Device<T>,
+  bound: BoundNetwork<T>,
+  batch: Batch,
+  curvature: Curvature = 'hessian',
+): Linearization<T> {
   return device.tidy(
-    () => linearizationOf(device, bound, batch.rows, forwardAndBackward(device, bound, batch)),
+    () => linearizationOf(device, bound, batch.rows, forwardAndBackward(device, bound, batch), curvature),
     (result) => result.held,
   );
 }
@@ -60,11 +71,12 @@ export async function linearizeAndEvaluate<T>(
   device: Device<T>,
   bound: BoundNetwork<T>,
   batch: Batch,
+  curvature: Curvature = 'hessian',
 ): Promise<LossAndGradient & { linearization: Linearization<T> }> {
   const { kept, sums } = device.tidy(
     () => {
       const pass = forwardAndBackward(device, bound, batch);
-      return { kept: linearizationOf(device, bound, batch.rows, pass), sums: sumsOf(pass) };
+      return { kept: linearizationOf(device, bound, batch.rows, pass, curvature), sums: sumsOf(pass) };
     },
     (result) => [...result.kept.held, result.sums.rowLosses, ...result.sums.slices],
   );
@@ -116,7 +128,7 @@ export function tangentOf<T>(bound: BoundNetwork<T>, block: Block<T>): Tangent<T
 }
 
 /**
- * Σ over the rows of ∇²ℓ(row) times each direction: one tangent forward and one tangent backward pass. Neither the
+ * Σ over the rows of wᵢ·∇²ℓ(row), or of its Gauss-Newton part, times each direction: one tangent forward and one tangent backward pass. Neither the
  * l2 term nor the division by n is in it. Makes intermediate tensors: call it within `device.tidy`, or use `product`.
  */
 export function multiply<T>(linearization: Linearization<T>, tangent: Tangent<T>): Block<T> {
@@ -189,12 +201,13 @@ const linearizationOf = <T>(
   bound: BoundNetwork<T>,
   rows: number,
   { layers, outputHessian }: Pass<T>,
+  curvature: Curvature,
 ): Linearization<T> =>
   linearization(
     device,
     bound,
     rows,
-    layers.map((layer) => layer.tangentMaps),
+    layers.map((layer) => layer.tangentMaps(curvature)),
     outputHessian,
   );
 
@@ -205,22 +218,31 @@ interface Pass<T> {
 }
 
 function forwardAndBackward<T>(device: Device<T>, bound: BoundNetwork<T>, batch: Batch): Pass<T> {
-  const { features, labels } = uploadBatch(device, bound.network, batch);
-  const passes = [];
+  const { features, labels, weights } = uploadBatch(device, bound.network, batch);
+  const { outputs, backward } = forward(bound, features);
+  const loss = evaluateLoss(device, bound.network, outputs, labels, weights);
+  return { layers: backward(loss.gradient), rowLosses: loss.rowLosses, outputHessian: loss.hessian };
+}
+
+/** The outputs for `features`, and the way back: from deltas of the outputs to the gradient of each layer. */
+export function forward<T>(bound: BoundNetwork<T>, features: T) {
+  const passes: LayerPass<T>[] = [];
   let activation = features;
   for (const layer of bound.layers) {
     const pass = layer.forward(activation);
     passes.push(pass);
     activation = pass.output;
   }
-  const loss = evaluateLoss(device, bound.network.loss, activation, labels);
-  const layers: LayerGradient<T>[] = [];
-  let delta = loss.gradient;
-  for (const pass of passes.reverse()) {
-    const back = pass.backward(delta);
-    layers.unshift(back);
-    if (back.inputDelta === undefined) break;
-    delta = back.inputDelta;
-  }
-  return { layers, rowLosses: loss.rowLosses, outputHessian: loss.hessian };
+  const backward = (outputDelta: T) => {
+    const layers: LayerGradient<T>[] = [];
+    let delta = outputDelta;
+    for (const pass of passes.toReversed()) {
+      const back = pass.backward(delta);
+      layers.unshift(back);
+      if (back.inputDelta === undefined) break;
+      delta = back.inputDelta;
+    }
+    return layers;
+  };
+  return { outputs: activation, backward };
 }

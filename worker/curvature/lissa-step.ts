@@ -1,3 +1,4 @@
+import { l2OfSlice } from '../../protocol/model.js';
 import type { Device } from '../engines/operations.js';
 import { downloadBlock, uploadBlock } from './block.js';
 import type { Block } from './block.js';
@@ -15,7 +16,8 @@ export interface LissaOptions {
   /** 1 − damping/scale: what is left of the state in each step, beside the curvature. */
   shrink: number;
   scale: number;
-  l2: number;
+  /** What a row counts for in the mean of a minibatch: 1, or the mean weight of the dataset's rows. */
+  rowWeight: number;
 }
 
 export interface LissaResult {
@@ -27,7 +29,7 @@ export interface LissaResult {
 
 /**
  * Runs a chain of K right-hand sides (`state` and `v`, K × p each) through the minibatches of one shard, the state
- * staying on the device. With w the minibatch's weight and H_B the mean Hessian of its rows:
+ * staying on the device. With w the minibatch's weight, H_B the mean curvature of its rows and l2 of each parameter:
  *
  *   S ← (1 − w)·S + w·(V + shrink·S − (H_B·S + l2·S)/scale)
  */
@@ -62,19 +64,21 @@ function step<T>(
   state: Block<T>,
   target: Block<T>,
   { indices, weight }: Minibatch,
-  { shrink, scale, l2 }: LissaOptions,
+  { shrink, scale, rowWeight }: LissaOptions,
 ): Block<T> {
   const rows = selectRows(device, shard, indices);
   const curvature = multiply(rows, tangentOf(shard.bound, state));
   device.dispose(rows.held);
-  const ofState = 1 - weight + weight * (shrink - l2 / scale);
-  const ofCurvature = -weight / (scale * indices.length);
-  const slices = state.slices.map((slice, index) =>
-    device.add(
+  const { network, layout } = shard.bound;
+  const ofCurvature = -weight / (scale * indices.length * rowWeight);
+  const slices = state.slices.map((slice, index) => {
+    const l2 = l2OfSlice(network, layout.slices[index]!);
+    const ofState = 1 - weight + weight * (shrink - l2 / scale);
+    return device.add(
       device.add(device.scale(slice, ofState), device.scale(target.slices[index]!, weight)),
       device.scale(curvature.slices[index]!, ofCurvature),
-    ),
-  );
+    );
+  });
   return { count: state.count, slices };
 }
 

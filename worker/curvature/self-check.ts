@@ -1,27 +1,17 @@
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { SelfCheckError } from '../../protocol/errors.js';
+import type { SelfCheck } from '../../protocol/jobs.js';
 import type { Network, ParameterLayout } from '../../protocol/model.js';
+import type { Curvature } from '../../protocol/requests.js';
 import type { Device } from '../engines/operations.js';
 import { rowsOf } from './batch.js';
 import type { Batch } from './batch.js';
 import { finiteDifference } from './finite-difference.js';
+import { gaussNewtonDifference } from './gauss-newton-difference.js';
 import { rowsWithoutKink } from './kinks.js';
 import { linearize, prepareTangent, product } from './linearization.js';
 import { bindNetwork } from './network.js';
 import { distance, dot, norm, ofSameSize, split } from './vectors.js';
-
-export interface SelfCheck {
-  /** Largest |uᵀHv − vᵀHu|, relative. */
-  symmetry: number;
-  /** Largest relative difference between a product and central differences. */
-  differences: number;
-  /** What those differences themselves are uncertain by, relative: their change when the step is halved. */
-  doubt: number;
-  /** The step, relative to the size of each layer's parameters; 0 if every step crosses a kink in every row. */
-  step: number;
-  /** Rows compared. */
-  rows: number;
-}
 
 const maxRows = 64;
 /** Wrong derivatives are off by tenths; float32 differences at a good step agree to 1e-4 – 1e-3. */
@@ -42,7 +32,10 @@ export async function selfCheck<T>(
   network: Network,
   parameters: Float32Array,
   batch: Batch,
+  curvature: Curvature = 'hessian',
 ): Promise<SelfCheck> {
+  const differences = curvature === 'hessian' ? finiteDifference : gaussNewtonDifference;
+  const matrix = curvature === 'hessian' ? 'Hessian' : 'Gauss-Newton';
   const rows = rowsOf(
     batch,
     Int32Array.from({ length: Math.min(batch.rows, maxRows) }, (_, row) => row),
@@ -51,7 +44,7 @@ export async function selfCheck<T>(
   const { vectors, count } = directions(bound.layout, parameters);
   const multiplyBy = async (some: Batch, block: Float32Array) => {
     const tangent = prepareTangent(device, bound, block, count);
-    const linearization = linearize(device, bound, some);
+    const linearization = linearize(device, bound, some, curvature);
     const values = await product(device, linearization, tangent);
     device.dispose([...tangent.held, ...linearization.held]);
     return values;
@@ -60,8 +53,8 @@ export async function selfCheck<T>(
     const kept = await rowsWithoutKink(device, network, parameters, rows, vectors, count, step);
     if (kept.length === 0) return undefined;
     const some = rowsOf(rows, kept);
-    const coarse = await finiteDifference(device, network, parameters, some, vectors, count, step);
-    const fine = await finiteDifference(device, network, parameters, some, vectors, count, step / 2);
+    const coarse = await differences(device, network, parameters, some, vectors, count, step);
+    const fine = await differences(device, network, parameters, some, vectors, count, step / 2);
     const compared = compare(bound.layout, count, await multiplyBy(some, vectors), coarse, fine);
     return { ...compared, step, rows: kept.length };
   };
@@ -76,7 +69,7 @@ export async function selfCheck<T>(
       split(await multiplyBy(rows, images), count),
     );
     if (!(symmetry <= symmetryTolerance))
-      throw new SelfCheckError(`the Hessian product is not symmetric: relative difference ${symmetry}`, {
+      throw new SelfCheckError(`the ${matrix} product is not symmetric: relative difference ${symmetry}`, {
         details: { symmetry, tolerance: symmetryTolerance },
       });
     let best: Awaited<ReturnType<typeof compareAt>>;
@@ -92,7 +85,7 @@ export async function selfCheck<T>(
     const figures = { symmetry, differences: error, doubt, step, rows: best.rows };
     if (!(error <= differenceTolerance + 3 * doubt))
       throw new SelfCheckError(
-        `the Hessian product disagrees with central differences in ${worstSlice}: relative difference ${error}`,
+        `the ${matrix} product disagrees with central differences in ${worstSlice}: relative difference ${error}`,
         { details: { slice: worstSlice, tolerance: differenceTolerance, ...figures } },
       );
     return figures;

@@ -1,3 +1,5 @@
+import { type Manifest, totalWeight } from '../../protocol/dataset.js';
+import { l2Diagonal } from '../../protocol/model.js';
 import { generator, permutation } from '../../protocol/random.js';
 import { rowsOf, type Batch } from '../curvature/batch.js';
 import { finiteDifference } from '../curvature/finite-difference.js';
@@ -13,7 +15,7 @@ export async function runChain<T>(
   input: ChainInput,
 ): Promise<Sums> {
   operator.moveTo(input.point);
-  const { manifest, hvp, network } = operator.input;
+  const { manifest, hvp } = operator.input;
   const shard = { shard: input.shard, from: 0, to: manifest.shards[input.shard]!.rows };
   const minibatches = cutMinibatches(shard.to, input.batchSize, input.seeds);
   if (hvp.mode === 'finite-difference') {
@@ -29,7 +31,11 @@ export async function runChain<T>(
   }
   const { state, rhs, count, shrink, scale } = input;
   const result = await operator.withLinearization(shard, (linearization) =>
-    runLissa(engine, linearization, state, rhs, count, minibatches, { shrink, scale, l2: network.l2 }),
+    runLissa(engine, linearization, state, rhs, count, minibatches, {
+      shrink,
+      scale,
+      rowWeight: meanWeight(manifest),
+    }),
   );
   return { nodes: [], values: result.state };
 }
@@ -45,6 +51,9 @@ export function cutMinibatches(rows: number, batchSize: number, seeds: readonly 
   });
 }
 
+/** Of a row of the dataset: a minibatch is an unbiased sample of the weighted mean if it is divided by that. */
+const meanWeight = (manifest: Manifest) => totalWeight(manifest) / manifest.rows;
+
 /** The same recursion with products by central differences, its state on the host. */
 async function runByDifferences<T>(
   engine: Engine<T>,
@@ -54,13 +63,14 @@ async function runByDifferences<T>(
   { point, state, rhs, count, shrink, scale }: ChainInput,
   step: number,
 ): Promise<Float32Array> {
-  const { network } = operator.input;
+  const { network, manifest } = operator.input;
+  const l2 = l2Diagonal(network);
   let current = Float32Array.from(state);
   for (const { indices, weight } of minibatches) {
     const rows = rowsOf(batch, indices);
     const curvature = await finiteDifference(engine, network, point.parameters, rows, current, count, step);
     current = current.map((s, i) => {
-      const hs = curvature[i]! / rows.rows + network.l2 * s;
+      const hs = curvature[i]! / (rows.rows * meanWeight(manifest)) + l2[i]! * s;
       return (1 - weight) * s + weight * (rhs[i]! + shrink * s - hs / scale);
     });
   }

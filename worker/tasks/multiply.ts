@@ -6,7 +6,7 @@ import type { ThreadOperator } from '../thread-operator.js';
 import type { MultiplyInput, Sums } from '../thread-messages.js';
 import { nodeSums } from './node-sums.js';
 
-/** Sums over the leaves' rows of ∇²ℓ·V, K × p a node; without l2 and without the division by n. */
+/** Sums over the leaves' rows of their curvature times V, K × p a node; without l2 and without the division by n. */
 export async function multiplyLeaves<T>(
   engine: Engine<T>,
   operator: ThreadOperator<T>,

@@ -6,7 +6,7 @@ import type { ShardClient } from '../shard-client.js';
 import { rowsOfShard, type ThreadOperator } from '../thread-operator.js';
 import type { RowGradientsInput, Sums } from '../thread-messages.js';
 
-/** ∇ℓ of single source rows (without l2), in the order asked for. Reads shards until all rows are found. */
+/** ∇ℓ of single source rows (without l2 and the row's weight), in the order asked for. Reads shards until all rows are found. */
 export async function rowGradients<T>(
   engine: Engine<T>,
   shards: ShardClient,
@@ -25,8 +25,8 @@ export async function rowGradients<T>(
       const wanted = places.get(sourceRow);
       if (!wanted) continue;
       const { width } = manifest.features;
-      const batch = rowsOfShard(decoded, width, labelWidth(manifest.labels), position, position + 1);
-      const { gradient } = await evaluate(engine, bound, batch);
+      const row = rowsOfShard(decoded, width, labelWidth(manifest.labels), position, position + 1);
+      const { gradient } = await evaluate(engine, bound, { ...row, weights: undefined });
       for (const place of wanted) values.set(gradient, place * size);
       places.delete(sourceRow);
     }

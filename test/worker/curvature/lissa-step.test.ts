@@ -1,4 +1,5 @@
 import { expect, it } from '@jest/globals';
+import { l2Diagonal } from '../../../protocol/model.js';
 import { runLissa } from '../../../worker/curvature/lissa-step.js';
 import { linearize } from '../../../worker/curvature/linearization.js';
 import { bindNetwork } from '../../../worker/curvature/network.js';
@@ -32,10 +33,12 @@ function setup() {
 describeEngines('runLissa on %s', (name) => {
   it('equals the float64 recursion, a short minibatch weighted by its rows', async () => {
     const { engine } = await openEngine(name);
-    const { network, parameters, batch, referenceRows, uniform, minibatches } = setup();
+    const { network: plain, parameters, batch, referenceRows, uniform, minibatches } = setup();
+    const network = { ...plain, l2: 0.05, l2Biases: false };
+    const l2 = l2Diagonal(network);
     const p = parameters.length;
     const [state, v] = [uniform(2 * p), uniform(2 * p)];
-    const options = { shrink: 1 - 0.3 / 8, scale: 8, l2: 0.05 };
+    const options = { shrink: 1 - 0.3 / 8, scale: 8, rowWeight: 1.25 };
     const before = engine.memory();
     const bound = bindNetwork(engine, network, parameters);
     const shard = linearize(engine, bound, batch);
@@ -49,7 +52,7 @@ describeEngines('runLissa on %s', (name) => {
         const rows = Array.from(indices, (row) => referenceRows[row]!);
         const hs = referenceHvp(network, parameters, rows, s);
         s = s.map((value, i) => {
-          const curvature = hs[i]! / rows.length + options.l2 * value;
+          const curvature = hs[i]! / (rows.length * options.rowWeight) + l2[i]! * value;
           const full = v[k * p + i]! + options.shrink * value - curvature / options.scale;
           return (1 - weight) * value + weight * full;
         });
@@ -67,7 +70,7 @@ describeEngines('runLissa on %s', (name) => {
     const bound = bindNetwork(engine, network, parameters);
     const shard = linearize(engine, bound, batch);
     const huge = new Float32Array(parameters.length).fill(3e38);
-    const options = { shrink: 1, scale: 1e-3, l2: 0 };
+    const options = { shrink: 1, scale: 1e-3, rowWeight: 1 };
     const { maxAbs } = await runLissa(engine, shard, huge, huge, 1, minibatches, options);
     expect(Number.isFinite(maxAbs[0])).toBe(false);
     engine.dispose([...shard.held, ...bound.held]);

@@ -3,7 +3,7 @@ import { uniformFloat32 } from 'pure-rand/distribution/uniformFloat32';
 import { outputWidth, parameterLayout } from '../../../protocol/model.js';
 import type { Activation, Loss, Network } from '../../../protocol/model.js';
 import type { Batch } from '../../../worker/curvature/batch.js';
-import type { ReferenceRow } from '../../support/reference.js';
+import { referenceOutputs, type ReferenceRow } from '../../support/reference.js';
 
 export interface Shape {
   width: number;
@@ -13,6 +13,10 @@ export interface Shape {
   lastActivation?: Activation;
   loss: Loss;
   useBias: boolean;
+  /** Rows have weights between 0 and 2, the first one 0. */
+  weighted?: boolean;
+  /** Labels of softmaxCrossEntropy are distributions. */
+  distributions?: boolean;
 }
 
 export interface Problem {
@@ -45,15 +49,45 @@ export function randomProblem(shape: Shape, rows: number, seed: number, size = 1
   const parameters = uniform(parameterLayout(network).count, size);
   const features = uniform(rows * shape.width);
   const labels =
-    shape.loss === 'softmaxCrossEntropy'
-      ? Int32Array.from(uniform(rows), (value) => Math.floor(((value + 1) / 2) * outputs))
-      : shape.loss === 'sigmoidCrossEntropy'
-        ? uniform(rows * outputs).map((value) => (value > 0 ? 1 : 0))
-        : uniform(rows * outputs);
+    shape.loss === 'softmaxCrossEntropy' && shape.distributions
+      ? randomDistributions(uniform(rows * outputs), outputs)
+      : shape.loss === 'softmaxCrossEntropy'
+        ? Int32Array.from(uniform(rows), (value) => Math.floor(((value + 1) / 2) * outputs))
+        : shape.loss === 'sigmoidCrossEntropy'
+          ? uniform(rows * outputs).map((value) => (value > 0 ? 1 : 0))
+          : shape.loss === 'poisson'
+            ? uniform(rows * outputs).map((value) => Math.floor(2 * (value + 1)))
+            : uniform(rows * outputs);
   const labelWidth = labels.length / rows;
+  const weights = shape.weighted ? uniform(rows).map((value, row) => (row === 0 ? 0 : value + 1)) : undefined;
   const referenceRows = Array.from({ length: rows }, (_, row) => ({
     x: features.subarray(row * shape.width, (row + 1) * shape.width),
     y: labels.subarray(row * labelWidth, (row + 1) * labelWidth),
+    ...(weights && { weight: weights[row]! }),
   }));
-  return { network, parameters, batch: { rows, features, labels }, referenceRows, uniform };
+  if (network.loss === 'huber')
+    network.huberDelta = amongResiduals(
+      referenceRows.flatMap(({ x, y }) =>
+        referenceOutputs(network, parameters, x).map((output, j) => Math.abs(output - y[j]!)),
+      ),
+    );
+  return { network, parameters, batch: { rows, features, labels, weights }, referenceRows, uniform };
+}
+
+/** A δ, exactly a float32, between two of the middle residuals, as far from both as can be: differences would see the kink. */
+function amongResiduals(sizes: number[]): number {
+  const sorted = sizes.sort((a, b) => a - b);
+  const middle = sorted.slice(Math.floor(sorted.length / 4), Math.ceil((3 * sorted.length) / 4) + 1);
+  const gaps = middle
+    .slice(1)
+    .map((size, i) => ({ width: size - middle[i]!, centre: (size + middle[i]!) / 2 }));
+  return Math.fround(gaps.reduce((a, b) => (b.width > a.width ? b : a), { width: 0, centre: 1 }).centre);
+}
+
+/** Multiples of 1/256 that sum to 1, exactly in float32; the last of a row takes the rest. */
+function randomDistributions(values: Float32Array, outputs: number): Float32Array {
+  const shares = values.map((value) => Math.floor(((value + 1) / 2) * (256 / outputs)) / 256);
+  for (let last = outputs - 1; last < shares.length; last += outputs)
+    shares[last] = 1 - shares.subarray(last - outputs + 1, last).reduce((sum, share) => sum + share, 0);
+  return shares;
 }

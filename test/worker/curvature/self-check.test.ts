@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { SelfCheckError } from '../../../protocol/errors.js';
 import { activations, losses } from '../../../protocol/model.js';
+import { curvatures } from '../../../protocol/requests.js';
 import { selfCheck } from '../../../worker/curvature/self-check.js';
 import { openEngine } from '../../../worker/engines/select.js';
 import type { Device } from '../../../worker/engines/operations.js';
@@ -18,25 +19,26 @@ function broken<T>(device: Device<T>, change: Partial<Device<T>>): Device<T> {
 }
 
 describe('selfCheck', () => {
-  it.each(engines)(
-    'passes every activation and loss on %s, large and small, and leaves no tensor behind',
-    async (name) => {
-      const { engine } = await openEngine(name);
-      const before = engine.memory();
-      for (const loss of losses)
-        for (const activation of activations)
+  for (const name of engines)
+    for (const loss of losses)
+      it(`passes every activation with ${loss} on ${name}, large and small, and leaves no tensor behind`, async () => {
+        const { engine } = await openEngine(name);
+        const before = engine.memory();
+        for (const activation of isSlow(name) ? (['tanh'] as const) : activations)
           for (const [seed, size] of (name === 'wasm' ? [0.1, 1, 3] : [1]).entries()) {
-            if (isSlow(name) && activation !== 'tanh') continue;
+            // exp(ŷ) of outputs in the hundreds is past float32.
+            if (loss === 'poisson' && size > 1) continue;
             const shape = { width: 6, units: [8, 5, 3], activation, loss, useBias: seed !== 1 };
             const { network, parameters, batch } = randomProblem(shape, 40, seed, size);
-            const figures = await selfCheck(engine, network, parameters, batch);
-            expect(figures.rows).toBeGreaterThan(0);
-            expect(figures.symmetry).toBeLessThan(1e-4);
-            expect(figures.differences).toBeLessThan(1e-2 + 3 * figures.doubt);
+            for (const curvature of size === 1 ? curvatures : (['hessian'] as const)) {
+              const figures = await selfCheck(engine, network, parameters, batch, curvature);
+              expect(figures.rows).toBeGreaterThan(0);
+              expect(figures.symmetry).toBeLessThan(1e-4);
+              expect(figures.differences).toBeLessThan(1e-2 + 3 * figures.doubt);
+            }
           }
-      expect(engine.memory()).toEqual(before);
-    },
-  );
+        expect(engine.memory()).toEqual(before);
+      });
 
   it('passes a wide relu network, where many rows cross kinks, and parameters of zero with large features', async () => {
     const { engine } = await openEngine('wasm');
@@ -73,8 +75,11 @@ describe('selfCheck', () => {
     const { network, parameters, batch } = randomProblem(shape, 20, 9);
     // tanh′ is computed from σ: one fifth too large, while the value of tanh stays right.
     const device = broken(engine, { sigmoid: (a) => engine.scale(engine.sigmoid(a), Math.sqrt(1.2)) });
-    await expect(selfCheck(device, network, parameters, batch)).rejects.toThrow(SelfCheckError);
-    await expect(selfCheck(device, network, parameters, batch)).rejects.toThrow(/layer[01]/);
+    for (const curvature of curvatures) {
+      const failing = selfCheck(device, network, parameters, batch, curvature);
+      await expect(failing).rejects.toThrow(SelfCheckError);
+      await expect(failing).rejects.toThrow(/layer[01]/);
+    }
   });
 
   it('finds a product that is not symmetric, and one that is not a number', async () => {

@@ -1,0 +1,52 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { ChainScheduler } from '../../coordinator/chain-scheduler.js';
+import { heartbeat } from '../support/heartbeat.js';
+
+describe('ChainScheduler', () => {
+  it('take: never more tasks on a worker than it has threads; all threads are used', () => {
+    const steps = fc.array(fc.tuple(fc.boolean(), fc.nat(4)), { maxLength: 60 });
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 4 }),
+        steps,
+        (sizes, all) => {
+          const workers = sizes.map((threads, i) => heartbeat(`w${i}`, { threads }));
+          const scheduler = new ChainScheduler();
+          const running: string[] = [];
+          const load = (worker: string) => running.filter((id) => id === worker).length;
+          for (const [begin, shard] of all) {
+            if (!begin) {
+              const done = running.shift();
+              if (done !== undefined) scheduler.done(done);
+              continue;
+            }
+            const taken = scheduler.take(shard, workers);
+            if (taken === undefined) expect(running).toHaveLength(sizes.reduce((sum, size) => sum + size, 0));
+            else running.push(taken);
+            for (const { id, threads } of workers) expect(load(id)).toBeLessThanOrEqual(threads);
+          }
+        },
+      ),
+    );
+  });
+
+  it('take: prefers a worker that had the shard before, else the least busy', () => {
+    const workers = [heartbeat('a', { threads: 2 }), heartbeat('b', { threads: 2 })];
+    const scheduler = new ChainScheduler();
+    expect(scheduler.take(0, workers)).toBe('a');
+    expect(scheduler.take(1, workers)).toBe('b');
+    expect(scheduler.take(1, workers)).toBe('b');
+    expect(scheduler.take(1, workers)).toBe('a'); // b is full
+    expect(scheduler.take(2, workers)).toBeUndefined();
+    scheduler.done('b');
+    expect(scheduler.take(0, workers)).toBe('b'); // a is full
+  });
+
+  it('take: a worker that left is not chosen', () => {
+    const scheduler = new ChainScheduler();
+    expect(scheduler.take(0, [heartbeat('a', { threads: 9 })])).toBe('a');
+    expect(scheduler.take(0, [heartbeat('b')])).toBe('b');
+    expect(scheduler.take(0, [])).toBeUndefined();
+  });
+});

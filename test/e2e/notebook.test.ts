@@ -1,0 +1,133 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { fromMemory } from '../../datasets/synthetic.js';
+import type { RequestInput } from '../../protocol/requests.js';
+import { TestFarm } from '../support/farm.js';
+
+/*
+ * One row (x, y) = (2, 1), ŷ = w₂w₁x without biases, ℓ = (ŷ − y)², w = (1, ⅓), v = (1, 1). By hand:
+ * H = [[8w₂², 16w₁w₂ − 4], [16w₁w₂ − 4, 8w₁²]] = [[8/9, 4/3], [4/3, 8]].
+ * The expected numbers have six decimals. Beyond half a unit of the last one, products are float32: each is off by a
+ * few 1e-7 of its size (H v is about 9, so 2e-6), and a LiSSA state, at most scale·1.25 = 25, rounds in each of 100 steps
+ * by 2⁻²⁴·25 = 1.5e-6, which the division by the scale brings to 7e-8 and the contraction to a sum of a few.
+ */
+const sixDecimals = 0.5e-6;
+const float32 = { product: 2e-6, solution: 1e-6 };
+
+/*
+ * Central differences with r = 1e-2 subtract two float32 gradients of size ≤ 3 and divide by 2r: an error of up to
+ * 2·3·2⁻²⁴/2e-2 ≈ 2e-5 in a product, which a solution inherits in proportion: of H⁻¹'s norm, 1.5, less its damping.
+ */
+const difference = { product: 4e-5, solution: 2e-5 };
+
+const network = {
+  input: { width: 1 },
+  layers: [1, 1].map((units) => ({ type: 'dense', units, useBias: false, activation: 'linear' }) as const),
+  loss: 'squaredError' as const,
+  l2: 0,
+};
+const differences = { mode: 'finite-difference', step: 1e-2 } as const;
+const problem = { model: 'notebook', dataset: 'one-row', rhs: { kind: 'ones' } } as const;
+
+let farm: TestFarm;
+
+beforeAll(async () => {
+  farm = await TestFarm.start({ workers: 2 });
+  const rows = (count: number) =>
+    fromMemory(new Float32Array(count).fill(2), new Float32Array(count).fill(1), { kind: 'real', width: 1 });
+  await farm.importRows('one-row', rows(1));
+  await farm.importRows('two-rows', rows(2));
+  await farm.putModel('notebook', network, [1, 1 / 3]);
+});
+afterAll(() => farm?.stop());
+
+async function expectAnswer(request: RequestInput, expected: readonly number[], tolerance: number) {
+  const { values, report } = await farm.ask(request);
+  expect(values).toHaveLength(expected.length);
+  for (const [i, value] of expected.entries()) expect(Math.abs(values[i]! - value)).toBeLessThan(tolerance);
+  return report;
+}
+
+const lissa = (settings: object) =>
+  ({ name: 'lissa', scale: 10, batchSize: 1, depth: 100, samples: 1, ...settings }) as const;
+
+describe('the notebook through a coordinator and two workers', () => {
+  it.each(['one-row', 'two-rows'])('hvp: the exact product, a mean over %s', async (dataset) => {
+    const request = { type: 'hvp', ...problem, dataset } as const;
+    await expectAnswer(request, [20 / 9, 28 / 3], float32.product);
+  });
+
+  it('hvp: leaves of one row each give the same mean', async () => {
+    const request = { type: 'hvp', ...problem, dataset: 'two-rows', leafRows: 1 } as const;
+    const report = await expectAnswer(request, [20 / 9, 28 / 3], float32.product);
+    expect(report.dataset).toMatchObject({ rows: 2, leaves: 2 });
+  });
+
+  it('hvp: central differences, r = 1e-2', async () => {
+    // Five decimals; the difference to the exact product is r²·third-order terms = 8e-4, far above the tolerance.
+    const request = { type: 'hvp', ...problem, hvp: differences } as const;
+    await expectAnswer(request, [2.22302, 9.33413], 0.5e-5 + difference.product);
+  });
+
+  it.each(['one-row', 'two-rows'])('cg: (1.25, −0.0833333) on %s', async (dataset) => {
+    const request = { type: 'solve', ...problem, dataset, method: { name: 'cg' } } as const;
+    const report = await expectAnswer(request, [1.25, -1 / 12], float32.solution);
+    expect(report.status).toBe('converged');
+    expect(report.columns![0]!.trueResidual).toBeLessThan(1e-5);
+  });
+
+  it.each([
+    [20, 1.205804, -0.075319],
+    [10, 1.248576, -0.083075],
+    [5, 1.249999, -0.083333],
+  ])('lissa: 100 steps, scale %d', async (scale, first, second) => {
+    const request = { type: 'solve', ...problem, method: lissa({ scale }) } as const;
+    const report = await expectAnswer(request, [first, second], sixDecimals + float32.solution);
+    expect(report.status).toBe('completed');
+    expect(report.products).toBe(101);
+  });
+
+  it.each([
+    [20, 1.198576, -0.070189],
+    [10, 1.245175, -0.081251],
+    [5, 1.249095, -0.082859],
+  ])('lissa: 100 steps by central differences, scale %d', async (scale, first, second) => {
+    const request = { type: 'solve', ...problem, hvp: differences, method: lissa({ scale }) } as const;
+    await expectAnswer(request, [first, second], sixDecimals + difference.solution);
+  });
+
+  it('lissa: scale 1 is reported as diverged, with finite numbers and a way out', async () => {
+    const { report, values, job } = await farm.ask({
+      type: 'solve',
+      ...problem,
+      method: lissa({ scale: 1 }),
+    });
+    expect(job.state).toBe('done');
+    expect(report.status).toBe('diverged');
+    expect(report.columns).toHaveLength(1);
+    expect(report.columns![0]!.status).toBe('diverged');
+    expect(report.advice).toContain('scale');
+    expect(values.every(Number.isFinite)).toBe(true);
+    expect(JSON.stringify(report)).not.toMatch(/null|NaN|Infinity/);
+  });
+
+  it.each([
+    [0.1, 1.085338, -0.055193],
+    [0.5, 0.714678, 0.005541],
+    [1, 0.50365, 0.036496],
+  ])('lissa: scale 10, damping %d', async (damping, first, second) => {
+    const request = { type: 'solve', ...problem, damping, method: lissa({}) } as const;
+    const report = await expectAnswer(request, [first, second], sixDecimals + float32.solution);
+    expect(report.damping).toBe(damping);
+  });
+
+  it.each([
+    [0.1, 0.50365, 0.036496],
+    [0.5, 0.156018, 0.060921],
+    [1, 0.085812, 0.049199],
+  ])("lissa: scale 10, damping %d in the original authors' convention", async (damping, first, second) => {
+    const method = lissa({ convention: 'authors' });
+    const request = { type: 'solve', ...problem, damping, method } as const;
+    const report = await expectAnswer(request, [first, second], sixDecimals + float32.solution);
+    expect(report.damping).toBe(damping * 10);
+  });
+});

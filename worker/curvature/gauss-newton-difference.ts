@@ -1,0 +1,62 @@
+import type { Network } from '../../protocol/model.js';
+import type { Device } from '../engines/operations.js';
+import { uploadBatch } from './batch.js';
+import type { Batch } from './batch.js';
+import { downloadBlock } from './block.js';
+import { displaced } from './finite-difference.js';
+import { forward } from './linearization.js';
+import { evaluateLoss } from './losses.js';
+import { bindNetwork } from './network.js';
+import type { BoundNetwork } from './network.js';
+
+/**
+ * Σ over the rows of Jᵀ·H_L·J times each of the K rows of `vectors` (K × p), by differences: with u = (f(θ + r·v) −
+ * f(θ − r·v))/2 for the outputs f, Jᵀ·(∇ℓ(f + u) − ∇ℓ(f − u))/2r. Jᵀ is the gradient's own backward pass; no tangent
+ * map and no Hessian of the loss is used.
+ */
+export async function gaussNewtonDifference<T>(
+  device: Device<T>,
+  network: Network,
+  parameters: Float32Array,
+  batch: Batch,
+  vectors: Float32Array,
+  count: number,
+  step: number,
+): Promise<Float32Array> {
+  const size = parameters.length;
+  const products = new Float32Array(count * size);
+  const bound = bindNetwork(device, network, parameters);
+  for (let k = 0; k < count; k++) {
+    const v = vectors.subarray(k * size, (k + 1) * size);
+    const [ahead, behind] = [step, -step].map((r) =>
+      bindNetwork(device, network, displaced(parameters, v, r)),
+    );
+    const slices = device.tidy(
+      () => alongOne(device, bound, ahead!, behind!, batch, step),
+      (tensors) => tensors,
+    );
+    products.set(await downloadBlock(device, bound.layout, { count: 1, slices }), k * size);
+    device.dispose([...ahead!.held, ...behind!.held, ...slices]);
+  }
+  device.dispose(bound.held);
+  return products;
+}
+
+function alongOne<T>(
+  device: Device<T>,
+  bound: BoundNetwork<T>,
+  ahead: BoundNetwork<T>,
+  behind: BoundNetwork<T>,
+  batch: Batch,
+  step: number,
+): readonly T[] {
+  const { features, labels, weights } = uploadBatch(device, bound.network, batch);
+  const { outputs, backward } = forward(bound, features);
+  const half = device.scale(
+    device.sub(forward(ahead, features).outputs, forward(behind, features).outputs),
+    0.5,
+  );
+  const gradientAt = (at: T) => evaluateLoss(device, bound.network, at, labels, weights).gradient;
+  const difference = device.sub(gradientAt(device.add(outputs, half)), gradientAt(device.sub(outputs, half)));
+  return backward(device.scale(difference, 1 / (2 * step))).flatMap((layer) => layer.slices);
+}
