@@ -39,7 +39,11 @@ const operators = new Map<string, ThreadOperator<EngineTensor>>();
 export function start({ engine: choice, budget, shards }: StartInput): Promise<Outcome<Started>> {
   return outcome(async () => {
     const { engine, reason } = await openEngine(choice);
-    thread = { engine, shards: new ShardClient(shards), budget: new Budget(budget) };
+    thread = {
+      engine,
+      shards: new ShardClient(shards),
+      budget: new Budget(Math.min(budget, engine.keepLimit)),
+    };
     return { engine: engine.name, reason };
   });
 }

@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
 import { createRequire } from 'node:module';
+import { types } from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 import { BackendWasm, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { TooLargeError, UnsupportedError } from '../../protocol/errors.js';
@@ -41,17 +42,26 @@ function wasmFolder(): string {
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : JSON.stringify(error));
 
+/**
+ * Of the 4 GiB of a thread: 1 GiB is for the work on one leaf, and of the kept tensors each may have been the right
+ * operand of a product, of which wasm then holds a packed copy of the same size.
+ */
+const wasmKeepLimit = 1.5 * 2 ** 30;
+
 class TfjsEngine implements Engine<tf.Tensor> {
   readonly version: string;
+  readonly keepLimit: number;
   readonly #backend: tf.KernelBackend;
   readonly #packedShapes = new WeakMap<object, string>();
   readonly #webgpu: Webgpu | undefined;
+  #broken: TooLargeError | undefined;
 
   constructor(
     readonly name: TfjsBackend,
     webgpu?: Webgpu,
   ) {
     this.version = `TensorFlow.js ${tf.version_core}${webgpu ? `, WebGPU on ${webgpu.description}` : ''}`;
+    this.keepLimit = name === 'wasm' ? wasmKeepLimit : Infinity;
     this.#backend = tf.engine().findBackend(name);
     this.#webgpu = webgpu;
   }
@@ -108,7 +118,7 @@ class TfjsEngine implements Engine<tf.Tensor> {
    */
   matmul(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
     if (this.#webgpu) {
-      const program = matmulProgram(a.shape[0]!, a.shape[1]!, b.shape[1]!);
+      const program = matmulProgram(a.shape[0], a.shape[1]!, b.shape[1]!);
       tf.env().set('WEBGPU_MATMUL_PROGRAM_TYPE', program);
       return this.#run(() => tf.matMul(a, b));
     }
@@ -201,19 +211,36 @@ class TfjsEngine implements Engine<tf.Tensor> {
 
   /** TensorFlow.js has one current backend a thread; several engines may live in it. */
   #run<R>(operation: () => R): R {
+    if (this.#broken) throw this.#broken;
     // For a backend that has started this takes effect before the promise is returned.
     if (tf.getBackend() !== this.name) void tf.setBackend(this.name);
-    const result = operation();
-    if (result instanceof tf.Tensor) this.#checkAllocated(result);
-    return result;
+    try {
+      const result = operation();
+      if (result instanceof tf.Tensor) this.#checkAllocated(result);
+      return result;
+    } catch (error) {
+      throw this.name === 'wasm' && isOutOfBounds(error) ? this.#memoryUsedUp(error) : error;
+    }
   }
 
   /** Where wasm memory (4 GiB a thread) is used up, the backend goes on at address 0 instead of failing. */
   #checkAllocated(tensor: tf.Tensor) {
     if (!(this.#backend instanceof BackendWasm) || this.#backend.getMemoryOffset(tensor.dataId) !== 0) return;
-    throw new TooLargeError("the engine's memory is used up: wasm has 4 GiB a thread", {
-      hint: 'give the worker a smaller cache, or ask for fewer right-hand sides at once or smaller leaves; restart this thread',
-      details: { engine: this.name, shape: tensor.shape, bytes: tf.memory().numBytes },
+    throw this.#memoryUsedUp();
+  }
+
+  /** What was written to address 0 may have been anything: this engine is not used again. */
+
+  #memoryUsedUp(cause?: unknown): TooLargeError {
+    this.#broken ??= new TooLargeError("the engine's memory is used up: wasm has 4 GiB a thread", {
+      hint: 'ask for smaller leaves (--leaf-rows) or fewer right-hand sides at once, or give the worker a smaller cache (--cache-bytes); restart this worker',
+      details: { engine: this.name, bytes: tf.memory().numBytes },
+      cause,
     });
+    return this.#broken;
   }
 }
+
+/** Of an address past the end of the heap, in JavaScript or in wasm: what follows where an allocation failed. */
+const isOutOfBounds = (error: unknown) =>
+  types.isNativeError(error) && ['RangeError', 'RuntimeError'].includes(error.name);

@@ -3,7 +3,7 @@ import { TooLargeError, UnsupportedError } from '../../protocol/errors.js';
 
 /** The parts of Dawn for Node that are used; the package is an optional peer, so its own types may be absent. */
 interface Dawn {
-  create(options: string[]): Gpu;
+  create: (options: string[]) => Gpu;
   globals: object;
 }
 interface Gpu {
