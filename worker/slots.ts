@@ -1,6 +1,7 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { fromWire, IhvpError, toWire, WorkerLostError } from '../protocol/errors.js';
+import { setTensorflowDefaults } from './engines/tensorflow/environment.js';
 import type { SharedBytes } from './shard-cache.js';
 import type { Outcome, ShardRequest, ShardResponse, Started, StartInput } from './thread-messages.js';
 
@@ -78,6 +79,7 @@ export class Slots {
 
   /** Starts `threads` threads with `budget` bytes for linearizations among them. */
   static async start(threads: number, engine: string, budget: number, serve: ServeShard): Promise<Slots> {
+    setTensorflowDefaults();
     const slots = Array.from({ length: threads }, () => new Slot());
     try {
       const [first] = await Promise.all(slots.map((slot) => slot.start(engine, budget / threads, serve)));

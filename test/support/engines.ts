@@ -11,12 +11,12 @@ for (const name of engineNames)
 /** The engines that start here, fastest first. */
 export const engines = engineNames.filter((name) => !absent.has(name));
 
-/** Describes `body` for every engine, `%s` in the title being its name; an engine that does not start is shown as skipped. */
+/** Describes `body` for every engine, `%s` in the title being its name; one that does not start is shown as skipped. */
 export function describeEngines(title: string, body: (name: EngineName) => void): void {
   describe.each(engines)(title, body);
   for (const [name, reason] of absent)
     describe.skip(`${title.replace('%s', name)} (does not start: ${reason})`, () => body(name));
 }
 
-/** SwiftShader takes about a second to compile the programs of a new set of shapes: such an engine tests fewer of them. */
+/** SwiftShader takes about a second to compile the programs of a new set of shapes: such an engine tests fewer. */
 export const isSlow = (name: EngineName) => name === 'webgpu';

@@ -1,5 +1,9 @@
 import { existsSync } from 'node:fs';
 import { TestEnvironment as NodeEnvironment } from 'jest-environment-node';
+import { setTensorflowDefaults } from '../../worker/engines/tensorflow/environment.js';
+
+// Out here, because a test's own `process.env` is a copy that native code does not see.
+setTensorflowDefaults();
 
 // A CPU's Vulkan, of Debian's package chromium. Set out here, because a test's own `process.env` is a copy that native
 // code does not see.

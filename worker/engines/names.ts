@@ -1,5 +1,5 @@
 /** The engines, fastest first: the order in which `auto` tries them. */
-export const engineNames = ['webgpu', 'wasm', 'cpu'] as const;
+export const engineNames = ['tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
 export type EngineName = (typeof engineNames)[number];
 
 /** What `--engine` may name. */

@@ -11,6 +11,7 @@ export type EngineTensor = TfjsTensor;
 type Open = (asked: boolean) => Promise<Engine<EngineTensor>>;
 
 const engines: Record<EngineName, Open> = {
+  tensorflow: () => openTfjs('tensorflow'),
   webgpu: (asked) => openTfjs('webgpu', { onCpu: asked }),
   wasm: () => openTfjs('wasm'),
   cpu: () => openTfjs('cpu'),

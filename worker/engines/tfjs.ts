@@ -5,15 +5,17 @@ import * as tf from '@tensorflow/tfjs';
 import { BackendWasm, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { TooLargeError, UnsupportedError } from '../../protocol/errors.js';
 import type { Engine, EngineMemory } from './engine.js';
+import { loadTensorflow } from './tensorflow/load.js';
 import { matmulProgram, startWebgpu } from './webgpu.js';
 import type { Webgpu } from './webgpu.js';
 
 export type TfjsTensor = tf.Tensor;
-export type TfjsBackend = 'webgpu' | 'wasm' | 'cpu';
+export type TfjsBackend = 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
 
 /**
  * Starts a TensorFlow.js backend in this thread (wasm: one single-threaded instance, its binary read from the
- * installed package; webgpu: `onCpu` allows an adapter that is no GPU). Throws `UnsupportedError` if it does not start.
+ * installed package; tensorflow: libtensorflow, if it has been built; webgpu: `onCpu` allows an adapter that is no GPU).
+ * Throws `UnsupportedError` if it does not start.
  */
 export async function openTfjs(
   backend: TfjsBackend,
@@ -21,7 +23,15 @@ export async function openTfjs(
 ): Promise<Engine<TfjsTensor>> {
   // Silences the advice to install tfjs-node, and leaves out the debug checks.
   tf.enableProdMode();
-  if (backend === 'webgpu') return new TfjsEngine(backend, await startWebgpu({ onCpu }));
+  let version = `TensorFlow.js ${tf.version_core}`;
+  if (backend === 'webgpu') {
+    const webgpu = await startWebgpu({ onCpu });
+    return new TfjsEngine(backend, `${version}, WebGPU on ${webgpu.description}`, webgpu);
+  }
+  if (backend === 'tensorflow') {
+    const library = loadTensorflow();
+    version += `, TensorFlow ${library.version} (${library.device})`;
+  }
   try {
     if (backend === 'wasm' && tf.findBackend('wasm') === null) setWasmPaths(wasmFolder());
     if (!(await tf.setBackend(backend))) throw new Error('the backend did not initialise');
@@ -32,7 +42,7 @@ export async function openTfjs(
       cause,
     });
   }
-  return new TfjsEngine(backend);
+  return new TfjsEngine(backend, version);
 }
 
 function wasmFolder(): string {
@@ -49,7 +59,6 @@ const messageOf = (error: unknown) => (error instanceof Error ? error.message : 
 const wasmKeepLimit = 1.5 * 2 ** 30;
 
 class TfjsEngine implements Engine<tf.Tensor> {
-  readonly version: string;
   readonly keepLimit: number;
   readonly #backend: tf.KernelBackend;
   readonly #packedShapes = new WeakMap<object, string>();
@@ -58,9 +67,9 @@ class TfjsEngine implements Engine<tf.Tensor> {
 
   constructor(
     readonly name: TfjsBackend,
+    readonly version: string,
     webgpu?: Webgpu,
   ) {
-    this.version = `TensorFlow.js ${tf.version_core}${webgpu ? `, WebGPU on ${webgpu.description}` : ''}`;
     this.keepLimit = name === 'wasm' ? wasmKeepLimit : Infinity;
     this.#backend = tf.engine().findBackend(name);
     this.#webgpu = webgpu;
@@ -199,7 +208,7 @@ class TfjsEngine implements Engine<tf.Tensor> {
 
   /** Copies rows on the host, where wasm and cpu keep them: there `tf.gather` takes 20 times as long. */
   gatherRows(a: tf.Tensor, indices: Int32Array): tf.Tensor {
-    if (this.#webgpu)
+    if (this.#webgpu || this.name === 'tensorflow')
       return this.#run(() => tf.tidy(() => tf.gather(a, tf.tensor1d(indices.slice(), 'int32'))));
     const width = a.size / a.shape[0];
     const source = this.#backend instanceof BackendWasm ? this.#backend.typedArrayFromHeap(a) : a.dataSync();
