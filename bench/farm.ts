@@ -13,7 +13,7 @@ import { normals } from './measure.js';
 import type { BenchRow } from './table.js';
 
 const network = {
-  input: { width: 784 },
+  input: { shape: [784] },
   layers: [{ type: 'dense' as const, units: 10, useBias: true, activation: 'linear' as const }],
   loss: 'softmaxCrossEntropy' as const,
   l2: 0,

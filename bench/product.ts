@@ -19,12 +19,12 @@ const dense = (units: number, activation: 'linear' | 'tanh') => ({
 const networks: { title: string; network: Network }[] = [
   {
     title: 'softmax regression 784-10',
-    network: { input: { width: 784 }, layers: [dense(10, 'linear')], loss: 'softmaxCrossEntropy', l2: 0 },
+    network: { input: { shape: [784] }, layers: [dense(10, 'linear')], loss: 'softmaxCrossEntropy', l2: 0 },
   },
   {
     title: 'MLP 784-256-10, tanh',
     network: {
-      input: { width: 784 },
+      input: { shape: [784] },
       layers: [dense(256, 'tanh'), dense(10, 'linear')],
       loss: 'softmaxCrossEntropy',
       l2: 0,

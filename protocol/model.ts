@@ -1,9 +1,12 @@
 import { z } from 'zod';
 import type { Manifest } from './dataset.js';
 import { ShapeMismatchError } from './errors.js';
+import { layerSchema, shapeSchema } from './layers.js';
 import { limits, nameSchema, sha256Schema } from './names.js';
+import { resolveLayers, sizeOf } from './shapes.js';
 
-export const activations = ['linear', 'relu', 'tanh', 'sigmoid', 'softplus'] as const;
+export { activations, type Activation } from './layers.js';
+
 export const losses = [
   'squaredError',
   'huber',
@@ -12,21 +15,12 @@ export const losses = [
   'poisson',
 ] as const;
 
-/** y = activation(x·W + b), W of shape inputs × units, as in tfjs. */
-export const denseSchema = z.strictObject({
-  type: z.literal('dense'),
-  units: z.int().min(1).max(limits.features),
-  useBias: z.boolean().default(true),
-  activation: z.enum(activations).default('linear'),
-});
-
 /** What a user writes to `ihvp model create`: data, never code. */
 export const networkSchema = z.strictObject({
-  input: z.strictObject({ width: z.int().min(1).max(limits.features) }),
-  layers: z
-    .array(z.discriminatedUnion('type', [denseSchema]))
-    .min(1)
-    .max(limits.layers),
+  /** The shape of one row. A dataset's features are its values, row-major. */
+  input: z.strictObject({ shape: shapeSchema }),
+  /** A graph in an order of computation: see `resolveLayers`. The last layer is the output. */
+  layers: z.array(layerSchema).min(1).max(limits.layers),
   /**
    * Per-row loss ℓ of the last layer's output ŷ and the label y. `squaredError`: Σⱼ(ŷⱼ − yⱼ)². `huber`: Σⱼ h(ŷⱼ − yⱼ),
    * h(r) = r²/2 where |r| ≤ δ, else δ·(|r| − δ/2). The others take ŷ as logits: `softmaxCrossEntropy` with a class id
@@ -50,11 +44,11 @@ export const modelSchema = networkSchema.extend({
   created: z.iso.datetime(),
 });
 
-export type Activation = (typeof activations)[number];
 export type Loss = (typeof losses)[number];
-export type DenseLayer = z.infer<typeof denseSchema>;
 export type Network = z.infer<typeof networkSchema>;
 export type Model = z.infer<typeof modelSchema>;
+/** What decides shapes and parameters. */
+export type Architecture = Pick<Network, 'input' | 'layers'>;
 
 /** One named array inside the flat parameter vector θ: `offset` counts values, the order is row-major. */
 export interface ParameterSlice {
@@ -70,21 +64,19 @@ export interface ParameterLayout {
   count: number;
 }
 
-/** Where each kernel and bias lies in θ: layer by layer, kernel (inputs × units) before bias (units). */
-export function parameterLayout(network: Pick<Network, 'input' | 'layers'>): ParameterLayout {
+/**
+ * Where each array lies in θ: layer by layer in the order of the list, `<layer>/kernel` before `<layer>/bias`. Throws
+ * what `resolveLayers` throws.
+ */
+export function parameterLayout(network: Architecture): ParameterLayout {
   const slices: ParameterSlice[] = [];
   let count = 0;
-  const add = (name: string, shape: number[]) => {
-    const size = shape.reduce((product, length) => product * length, 1);
-    slices.push({ name, shape, offset: count, size });
-    count += size;
-  };
-  let inputs = network.input.width;
-  for (const [index, layer] of network.layers.entries()) {
-    add(`layer${index}/kernel`, [inputs, layer.units]);
-    if (layer.useBias) add(`layer${index}/bias`, [layer.units]);
-    inputs = layer.units;
-  }
+  for (const { name, parameters } of resolveLayers(network))
+    for (const { part, shape } of parameters) {
+      const size = sizeOf(shape);
+      slices.push({ name: `${name}/${part}`, shape, offset: count, size });
+      count += size;
+    }
   return { slices, count };
 }
 
@@ -107,9 +99,12 @@ export function l2Diagonal(network: Network): Float64Array {
   return diagonal;
 }
 
-/** Width of the network's output ŷ. */
-export function outputWidth(network: Pick<Network, 'layers'>): number {
-  return network.layers.at(-1)!.units;
+/** Features of a row. */
+export const inputWidth = ({ input }: Pick<Network, 'input'>) => sizeOf(input.shape);
+
+/** Width of the network's output ŷ, its axes taken together. */
+export function outputWidth(network: Architecture): number {
+  return sizeOf(resolveLayers(network).at(-1)!.outputShape);
 }
 
 /** Throws `ShapeMismatchError` unless the dataset's features and labels are what the network and its loss take. */
@@ -121,9 +116,9 @@ export function checkModelFitsDataset(model: Network & { name: string }, dataset
     });
   };
   const { width } = dataset.features;
-  if (model.input.width !== width)
+  if (inputWidth(model) !== width)
     mismatch(
-      `the model takes ${model.input.width} features a row, the dataset has ${width}`,
+      `the model takes ${inputWidth(model)} features a row, the dataset has ${width}`,
       'use a model made for this dataset, or import the dataset with the columns the model takes',
     );
   const outputs = outputWidth(model);

@@ -23,6 +23,10 @@ export const limits = {
   /** Of one operator. */
   leaves: 2 ** 20,
   layers: 1000,
+  /** Values of one array of a layer: a parameter, or a row's output. */
+  layerValues: 2 ** 28,
+  /** Channels of a batch normalisation, whose statistics are part of the description. */
+  channels: 2 ** 14,
   /** Rows of a leaf or minibatch. */
   leafRows: 1_048_576,
 } as const;

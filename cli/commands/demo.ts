@@ -52,7 +52,7 @@ async function demo(options: DemoOptions): Promise<void> {
       await importOne(client, `mnist-${split}`, source, { seed: 0, store: 'nats', json, replace: true });
     }
     const network = {
-      input: { width: 784 },
+      input: { shape: [784] },
       layers: [{ type: 'dense' as const, units: 10, useBias: true, activation: 'linear' as const }],
       loss: 'softmaxCrossEntropy' as const,
       l2,

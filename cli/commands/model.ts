@@ -112,7 +112,8 @@ export function addModelCommands(program: Command): void {
     .action(
       run(async (name: string, file: string, options: LossOptions) => {
         const loss = options.loss!;
-        const { network, parameters } = await importTfjs(file, { loss });
+        const { network, parameters, notes } = await importTfjs(file, { loss });
+        for (const note of notes) process.stderr.write(`note: ${note}\n`);
         const complete = parseValue(networkSchema, { ...network, ...objective(options) }, 'the model');
         await store(name, complete, parameters, options);
       }),
@@ -174,7 +175,11 @@ async function describe(options: CreateOptions): Promise<Network> {
     activation: i === units.length - 1 ? 'linear' : activation,
   }));
   if (!loss) throw new BadRequestError('the loss is missing', { hint: `say --loss ${losses.join(' | ')}` });
-  return parseValue(networkSchema, { input: { width }, layers: dense, ...objective(options) }, 'the model');
+  return parseValue(
+    networkSchema,
+    { input: { shape: [width] }, layers: dense, ...objective(options) },
+    'the model',
+  );
 }
 
 async function initial(
@@ -210,10 +215,13 @@ async function store(
 
 const shapeText = ({ input, layers }: Model) =>
   [
-    input.width,
-    ...layers.map(({ units, activation }) =>
-      activation === 'linear' ? `${units}` : `${units} ${activation}`,
-    ),
+    input.shape.join('×'),
+    ...layers.map((layer) => {
+      const size = 'units' in layer ? layer.units : 'filters' in layer ? layer.filters : undefined;
+      const kind = layer.type === 'dense' ? '' : layer.type;
+      const activation = 'activation' in layer && layer.activation !== 'linear' ? layer.activation : '';
+      return [kind, size, activation].filter((part) => part !== '' && part !== undefined).join(' ');
+    }),
   ].join(' → ');
 
 function sentence(model: Model): string {

@@ -81,7 +81,7 @@ beforeAll(async () => {
     shardRows: 300,
   });
   const network = {
-    input: { width: 30 },
+    input: { shape: [30] },
     layers: [{ type: 'dense' as const, units: 1, useBias: true, activation: 'linear' as const }],
     loss: 'sigmoidCrossEntropy' as const,
     l2: 0.01,

@@ -19,7 +19,7 @@ const source = ({ offset = 0, label = (row: number) => row % 2, classes = 2 } = 
     { kind: 'class', classes },
   );
 const network = {
-  input: { width: 3 },
+  input: { shape: [3] },
   layers: [{ type: 'dense', units: 1, useBias: true, activation: 'linear' } as const],
   loss: 'sigmoidCrossEntropy' as const,
   l2: 1,
@@ -188,7 +188,7 @@ describe('files', () => {
   });
 
   it('a model and a dataset that do not fit each other say how', async () => {
-    await farm.putModel('wide', { ...network, input: { width: 4 } }, new Float32Array(5));
+    await farm.putModel('wide', { ...network, input: { shape: [4] } }, new Float32Array(5));
     const wide = await failure('gradient', '--model', 'wide', '--dataset', 'good');
     expect(wide.code).toBe('shape-mismatch');
     expect(wide.message).toMatch(/4 features.*has 3/);

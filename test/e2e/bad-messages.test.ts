@@ -9,7 +9,7 @@ import { TestFarm } from '../support/farm.js';
 const rows = 500;
 const source = logisticRegression({ rows, width: 3, seed: 1 });
 const network = {
-  input: { width: 3 },
+  input: { shape: [3] },
   layers: [{ type: 'dense', units: 1, useBias: true, activation: 'linear' } as const],
   loss: 'sigmoidCrossEntropy' as const,
   l2: 0.1,

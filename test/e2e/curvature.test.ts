@@ -138,7 +138,7 @@ describe('curvature on a farm', () => {
     });
     await farm.importRows('huge', source);
     const layers = [{ type: 'dense', units: 1, useBias: false, activation: 'linear' } as const];
-    await farm.putModel('zero', { input: { width: 1 }, layers, loss: 'squaredError', l2: 0 }, [0]);
+    await farm.putModel('zero', { input: { shape: [1] }, layers, loss: 'squaredError', l2: 0 }, [0]);
     expect(await failureOf({ type: 'hvp', model: 'zero', dataset: 'huge', rhs })).toMatchObject({
       code: 'self-check-failed',
     });

@@ -45,7 +45,7 @@ function problem(
       for (let j = 0; j < size; j++) hessian[i]![j]! += (weight(z) * x[i]! * x[j]!) / source.rows;
   }
   const layers = [{ type: 'dense', units: 1, useBias: true, activation: 'linear' } as const];
-  return { name, source, theta, hessian, network: { input: { width }, layers, ...network } };
+  return { name, source, theta, hessian, network: { input: { shape: [width] }, layers, ...network } };
 }
 
 const linear = linearRegression({ rows, width: 12, seed: 1 }, { condition: 30 });

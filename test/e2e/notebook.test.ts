@@ -20,7 +20,7 @@ const float32 = { product: 2e-6, solution: 1e-6 };
 const difference = { product: 4e-5, solution: 2e-5 };
 
 const network = {
-  input: { width: 1 },
+  input: { shape: [1] },
   layers: [1, 1].map((units) => ({ type: 'dense', units, useBias: false, activation: 'linear' }) as const),
   loss: 'squaredError' as const,
   l2: 0,

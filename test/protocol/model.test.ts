@@ -5,7 +5,7 @@ import { checkModelFitsDataset, l2Diagonal, losses, networkSchema, type Loss } f
 
 const networkOf = (loss: Loss, units: number) =>
   networkSchema.parse({
-    input: { width: 2 },
+    input: { shape: [2] },
     layers: [
       { type: 'dense', units: 3 },
       { type: 'dense', units, useBias: false },

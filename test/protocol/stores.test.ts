@@ -80,7 +80,7 @@ describe('Objects', () => {
 
 describe('ModelStore', () => {
   const network = networkSchema.parse({
-    input: { width: 2 },
+    input: { shape: [2] },
     layers: [{ type: 'dense', units: 1 }],
     loss: 'squaredError',
   });

@@ -1,6 +1,10 @@
-import type { Activation, Loss, Network } from '../../protocol/model.js';
+import type { Architecture, Loss, Network } from '../../protocol/model.js';
+import { applyLayer } from './reference-layers.js';
+import type { Rows } from './reference-layers.js';
+import { Tape } from './tape.js';
+import type { Scalar } from './tape.js';
 
-/** Dense networks by hand, one row and one value at a time, in float64: what the engines are checked against. */
+/** Networks by hand, one row and one value at a time, in float64: what the engines are checked against. */
 export interface ReferenceRow {
   x: ArrayLike<number>;
   /** A class id or a distribution for softmaxCrossEntropy, else a value for each output. */
@@ -11,15 +15,6 @@ export interface ReferenceRow {
 
 const sigma = (z: number) => (z >= 0 ? 1 / (1 + Math.exp(-z)) : Math.exp(z) / (1 + Math.exp(z)));
 const log1pExp = (z: number) => Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
-
-/** [φ(z), φ′(z)] */
-const activations: Record<Activation, (z: number) => [number, number]> = {
-  linear: (z) => [z, 1],
-  relu: (z) => (z > 0 ? [z, 1] : [0, 0]),
-  tanh: (z) => [Math.tanh(z), 1 / Math.cosh(z) ** 2],
-  sigmoid: (z) => [sigma(z), sigma(z) * sigma(-z)],
-  softplus: (z) => [log1pExp(z), sigma(z)],
-};
 
 /** ℓ and its gradient in the outputs. */
 const losses: Record<Loss, (z: number[], y: ArrayLike<number>, huberDelta: number) => [number, number[]]> = {
@@ -68,33 +63,32 @@ const lossOf = ({ loss, huberDelta = 1 }: Network, z: number[], { y, weight = 1 
 };
 
 /** ŷ of one row. */
-export const referenceOutputs = (network: Network, theta: ArrayLike<number>, x: ArrayLike<number>) =>
-  forward(network, theta, x).outputs;
+export function referenceOutputs(
+  network: Architecture,
+  theta: ArrayLike<number>,
+  x: ArrayLike<number>,
+): number[] {
+  const tape = new Tape();
+  const parameters = Array.from(theta, (value) => tape.node(value));
+  return outputsOf(tape, network, parameters, x).values.map(({ value }) => value);
+}
 
-function forward(network: Network, theta: ArrayLike<number>, x: ArrayLike<number>) {
-  const inputs: number[][] = [];
-  const slopes: number[][] = [];
-  const offsets: number[] = [];
-  let a = Array.from(x);
-  let offset = 0;
-  for (const { units, useBias, activation } of network.layers) {
-    inputs.push(a);
-    offsets.push(offset);
-    const bias = offset + a.length * units;
-    const start = offset;
-    const pairs = Array.from({ length: units }, (_, j) =>
-      activations[activation](
-        a.reduce(
-          (sum, value, i) => sum + value * theta[start + i * units + j]!,
-          useBias ? theta[bias + j]! : 0,
-        ),
-      ),
-    );
-    slopes.push(pairs.map(([, slope]) => slope));
-    a = pairs.map(([value]) => value);
-    offset = bias + (useBias ? units : 0);
+function outputsOf(
+  tape: Tape,
+  network: Architecture,
+  parameters: readonly Scalar[],
+  x: ArrayLike<number>,
+): Rows {
+  const input: Rows = { shape: network.input.shape, values: Array.from(x, (value) => tape.node(value)) };
+  const named = new Map([['input', input]]);
+  let used = 0;
+  let output = input;
+  for (const [index, layer] of network.layers.entries()) {
+    const inputs = layer.inputs?.map((name) => named.get(name)!) ?? [output];
+    output = applyLayer(tape, layer, inputs, (count) => parameters.slice(used, (used += count)));
+    named.set(layer.name ?? `layer${index}`, output);
   }
-  return { outputs: a, inputs, slopes, offsets };
+  return output;
 }
 
 /** Loss and gradient summed over the rows, each times its weight. */
@@ -102,19 +96,18 @@ export function referenceGradient(network: Network, theta: ArrayLike<number>, ro
   const gradient = new Float64Array(theta.length);
   let loss = 0;
   for (const row of rows) {
-    const { outputs, inputs, slopes, offsets } = forward(network, theta, row.x);
-    const atOutput = lossOf(network, outputs, row);
+    const tape = new Tape();
+    const parameters = Array.from(theta, (value) => tape.node(value));
+    const output = outputsOf(tape, network, parameters, row.x);
+    const atOutput = lossOf(
+      network,
+      output.values.map(({ value }) => value),
+      row,
+    );
     loss += atOutput.value;
-    let delta = atOutput.gradient;
-    for (let l = network.layers.length - 1; l >= 0; l--) {
-      const { units, useBias } = network.layers[l]!;
-      const from = offsets[l]!;
-      const input = inputs[l]!;
-      const dz = delta.map((value, j) => value * slopes[l]![j]!);
-      input.forEach((value, i) => dz.forEach((d, j) => (gradient[from + i * units + j]! += value * d)));
-      if (useBias) dz.forEach((d, j) => (gradient[from + input.length * units + j]! += d));
-      delta = input.map((_, i) => dz.reduce((sum, d, j) => sum + d * theta[from + i * units + j]!, 0));
-    }
+    for (const [j, scalar] of output.values.entries()) scalar.grad += atOutput.gradient[j]!;
+    tape.backward();
+    for (const [i, { grad }] of parameters.entries()) gradient[i]! += grad;
   }
   return { loss, gradient };
 }
@@ -144,9 +137,9 @@ export function referenceGaussNewton(
   const unit = (length: number, at: number) => Array.from({ length }, (_, i) => (i === at ? 1 : 0));
   const matrix = Array.from({ length: p }, () => new Array<number>(p).fill(0));
   for (const row of rows) {
-    const { outputs } = forward(network, theta, row.x);
+    const outputs = referenceOutputs(network, theta, row.x);
     const jacobian = Array.from({ length: p }, (_, i) =>
-      alongLine((t) => forward(network, moved(theta, unit(p, i), t), row.x).outputs, r),
+      alongLine((t) => referenceOutputs(network, moved(theta, unit(p, i), t), row.x), r),
     );
     const hessian = outputs.map((_, j) =>
       alongLine((t) => lossOf(network, moved(outputs, unit(outputs.length, j), t), row).gradient, r),

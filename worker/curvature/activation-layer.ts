@@ -1,7 +1,7 @@
 import type { Activation } from '../../protocol/model.js';
 import type { Operations } from '../engines/operations.js';
 import { evaluateActivation } from './activations.js';
-import { mulEachTangent } from './layer.js';
+import { mulEachTangent, withoutParameters } from './layer.js';
 import type { Layer, TangentMaps } from './layer.js';
 
 /**
@@ -12,12 +12,13 @@ export function activationLayer<T>(
   ops: Operations<T>,
   name: string,
   activation: Exclude<Activation, 'linear'>,
+  alpha?: number,
 ): Layer<T> {
-  /** `slope` is φ′(z), `bend` φ″(z)·δ, absent where it is zero; `piecewise`: φ″ is zero wherever it exists. */
-  const tangentMaps = (slope: T, bend: T | undefined, piecewise: boolean): TangentMaps<T> => ({
-    held: bend === undefined ? [slope] : [slope, bend],
-    pieces: piecewise ? [slope] : [],
-    forward(_directions, inputTangent) {
+  /** `slope` is φ′(z), `bend` φ″(z)·δ, absent where it is zero, `piece` tells the pieces of φ apart. */
+  const tangentMaps = (slope: T, bend: T | undefined, piece: T | undefined): TangentMaps<T> => ({
+    held: [slope, bend, piece].filter((tensor) => tensor !== undefined),
+    pieces: piece === undefined ? [] : [piece],
+    forward(_directions, [inputTangent]) {
       const input = inputTangent!;
       return {
         outputTangent: mulEachTangent(ops, slope, input),
@@ -25,38 +26,37 @@ export function activationLayer<T>(
           const sloped = mulEachTangent(ops, slope, deltaTangent);
           return {
             slices: [],
-            inputDeltaTangent:
+            inputDeltaTangents: [
               bend === undefined ? sloped : ops.add(sloped, mulEachTangent(ops, bend, input)),
+            ],
           };
         },
       };
     },
-    selectRows: (indices) =>
-      tangentMaps(
-        ops.gatherRows(slope, indices),
-        bend === undefined ? undefined : ops.gatherRows(bend, indices),
-        piecewise,
-      ),
+    selectRows(indices) {
+      const rows = (tensor: T | undefined) => tensor && ops.gatherRows(tensor, indices);
+      return tangentMaps(ops.gatherRows(slope, indices), rows(bend), rows(piece));
+    },
   });
 
   return {
+    ...withoutParameters,
     name,
-    sliceCount: 0,
-    held: [],
-    forward(z) {
-      const { value, first, second } = evaluateActivation(ops, activation, z);
+    forward([z]) {
+      const { value, first, second, piece } = evaluateActivation(ops, activation, z!, alpha);
       return {
         output: value,
         backward: (delta) => ({
           slices: [],
-          inputDelta: ops.mul(first, delta),
-          tangentMaps(curvature) {
-            const bent = second !== undefined && curvature === 'hessian';
-            return tangentMaps(first, bent ? ops.mul(second, delta) : undefined, second === undefined);
-          },
+          inputDeltas: [ops.mul(first, delta)],
+          tangentMaps: (curvature) =>
+            tangentMaps(
+              first,
+              second !== undefined && curvature === 'hessian' ? ops.mul(second, delta) : undefined,
+              piece,
+            ),
         }),
       };
     },
-    direct: () => undefined,
   };
 }

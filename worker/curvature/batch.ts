@@ -1,5 +1,5 @@
 import { LabelOutOfRangeError, ShapeMismatchError } from '../../protocol/errors.js';
-import { outputWidth } from '../../protocol/model.js';
+import { inputWidth, outputWidth } from '../../protocol/model.js';
 import type { Loss, Network } from '../../protocol/model.js';
 import type { Device } from '../engines/operations.js';
 
@@ -25,7 +25,7 @@ export interface DeviceBatch<T> {
  */
 export function uploadBatch<T>(device: Device<T>, network: Network, batch: Batch): DeviceBatch<T> {
   const { rows, features, weights } = batch;
-  const { width } = network.input;
+  const width = inputWidth(network);
   const outputs = outputWidth(network);
   if (features.length !== rows * width)
     throw new ShapeMismatchError(`${features.length} features are not ${rows} rows of ${width}`);

@@ -1,5 +1,5 @@
 import type { Operations } from '../engines/operations.js';
-import { matrixShape } from './layer.js';
+import { addPresent, mapEachTangent, matrixShape, sumOfRows } from './layer.js';
 import type { Layer, ParameterDirections, TangentMaps } from './layer.js';
 
 export interface DenseParameters<T> {
@@ -10,7 +10,7 @@ export interface DenseParameters<T> {
 }
 
 /**
- * z = a·W + c, without its activation. For the first layer, whose input is data, no delta of the input is computed.
+ * z = a·W + c, without its activation. Where no parameter decides the input, its delta is not computed.
  *
  * forward: z = a·W + c; backward: ∂W = aᵀ·δ, ∂c = Σ δ, ∂a = δ·Wᵀ. Along (V, v), with Ra the input's tangent:
  * Rz = a·V + v + Ra·W;  R∂W = aᵀ·Rδ + Raᵀ·δ,  R∂c = Σ Rδ,  R∂a = Rδ·Wᵀ + δ·Vᵀ.
@@ -19,36 +19,29 @@ export function denseLayer<T>(
   ops: Operations<T>,
   name: string,
   { kernel, bias }: DenseParameters<T>,
-  isFirst: boolean,
+  inputVaries: boolean,
 ): Layer<T> {
   const [inputs, units] = matrixShape(ops, kernel);
-  const kernelTransposed = isFirst ? undefined : ops.transpose(kernel, [1, 0]);
+  const kernelTransposed = inputVaries ? ops.transpose(kernel, [1, 0]) : undefined;
   const parameters = bias === undefined ? [kernel] : [kernel, bias];
 
-  const sumOfRows = (delta: T) => ops.matmul(ops.fill([1, matrixShape(ops, delta)[0]], 1), delta);
   const gradient = (inputTransposed: T, delta: T): [kernel: T, ...bias: T[]] => {
     const kernelGradient = ops.matmul(inputTransposed, delta);
-    return bias === undefined ? [kernelGradient] : [kernelGradient, sumOfRows(delta)];
+    return bias === undefined ? [kernelGradient] : [kernelGradient, sumOfRows(ops, delta)];
   };
-  /** A tangent, b × (K·from), through a matrix from × to: b × (K·to). */
-  const throughMatrix = (tangent: T, matrix: T) => {
-    const [rows, width] = matrixShape(ops, tangent);
-    const [from, to] = matrixShape(ops, matrix);
-    const count = width / from;
-    const product = ops.matmul(ops.reshape(tangent, [rows * count, from]), matrix);
-    return ops.reshape(product, [rows, count * to]);
-  };
+  const throughMatrix = (tangent: T, matrix: T) =>
+    mapEachTangent(ops, tangent, matrixShape(ops, matrix)[0], (rows) => ops.matmul(rows, matrix));
 
-  /** `delta` is absent where the terms that carry it are zero: in the first layer and for Gauss-Newton products. */
+  /** `delta` is absent where no term carries it. */
   const tangentMaps = (input: T, inputTransposed: T, delta: T | undefined): TangentMaps<T> => {
     const deltaTransposed = delta === undefined ? undefined : ops.transpose(delta, [1, 0]);
     return {
       held: [input, inputTransposed, delta, deltaTransposed].filter((tensor) => tensor !== undefined),
       pieces: [],
-      forward(directions, inputTangent) {
+      forward(directions, [inputTangent]) {
         const throughInput = inputTangent === undefined ? undefined : throughMatrix(inputTangent, kernel);
         return {
-          outputTangent: addPresent(ops, directions?.forward(input), throughInput),
+          outputTangent: addPresent(ops, directions!.forward(input), throughInput),
           backward(deltaTangent) {
             const [kernelSlice, ...biasSlice] = gradient(inputTransposed, deltaTangent);
             const throughDelta =
@@ -57,14 +50,15 @@ export function denseLayer<T>(
                 : transposedOuter(ops, deltaTransposed, inputTangent, inputs);
             return {
               slices: [addPresent(ops, kernelSlice, throughDelta), ...biasSlice],
-              inputDeltaTangent:
+              inputDeltaTangents: [
                 kernelTransposed === undefined
                   ? undefined
                   : addPresent(
                       ops,
                       throughMatrix(deltaTangent, kernelTransposed),
-                      delta === undefined ? undefined : directions?.backward(delta),
+                      delta === undefined ? undefined : directions!.backward(delta),
                     ),
+              ],
             };
           },
         };
@@ -81,7 +75,8 @@ export function denseLayer<T>(
     name,
     sliceCount: parameters.length,
     held: kernelTransposed === undefined ? parameters : [...parameters, kernelTransposed],
-    forward(input) {
+    forward([first]) {
+      const input = first!;
       const product = ops.matmul(input, kernel);
       return {
         output: bias === undefined ? product : ops.add(product, bias),
@@ -89,9 +84,9 @@ export function denseLayer<T>(
           const inputTransposed = ops.transpose(input, [1, 0]);
           return {
             slices: gradient(inputTransposed, delta),
-            inputDelta: kernelTransposed === undefined ? undefined : ops.matmul(delta, kernelTransposed),
+            inputDeltas: [kernelTransposed === undefined ? undefined : ops.matmul(delta, kernelTransposed)],
             tangentMaps: (curvature) =>
-              tangentMaps(input, inputTransposed, isFirst || curvature !== 'hessian' ? undefined : delta),
+              tangentMaps(input, inputTransposed, inputVaries && curvature === 'hessian' ? delta : undefined),
           };
         },
       };
@@ -99,7 +94,7 @@ export function denseLayer<T>(
     direct: ([kernels, biases]) =>
       kernels === undefined
         ? undefined
-        : denseDirections(ops, kernels, biases, isFirst ? undefined : { inputs, units }),
+        : denseDirections(ops, kernels, biases, inputVaries ? { inputs, units } : undefined),
   };
 }
 
@@ -127,14 +122,9 @@ function transposedOuter<T>(ops: Operations<T>, deltaTransposed: T, inputTangent
 }
 
 /** m × (K·n), K matrices side by side, to n × (K·m): each of them transposed. */
-function transposeEach<T>(ops: Operations<T>, matrices: T, columns: number): T {
+export function transposeEach<T>(ops: Operations<T>, matrices: T, columns: number): T {
   const [rows, width] = matrixShape(ops, matrices);
   const count = width / columns;
   const cube = ops.reshape(matrices, [rows, count, columns]);
   return ops.reshape(ops.transpose(cube, [2, 1, 0]), [columns, count * rows]);
-}
-
-function addPresent<T>(ops: Operations<T>, a: T | undefined, b: T | undefined): T {
-  if (a !== undefined && b !== undefined) return ops.add(a, b);
-  return (a ?? b)!;
 }

@@ -4,7 +4,7 @@ import { uploadBatch } from './batch.js';
 import type { Batch } from './batch.js';
 import { downloadBlock } from './block.js';
 import { displaced } from './finite-difference.js';
-import { forward } from './linearization.js';
+import { forward } from './graph.js';
 import { evaluateLoss } from './losses.js';
 import { bindNetwork } from './network.js';
 import type { BoundNetwork } from './network.js';
@@ -51,12 +51,12 @@ function alongOne<T>(
   step: number,
 ): readonly T[] {
   const { features, labels, weights } = uploadBatch(device, bound.network, batch);
-  const { outputs, backward } = forward(bound, features);
+  const { output: outputs, backward } = forward(device, bound.graph, features);
   const half = device.scale(
-    device.sub(forward(ahead, features).outputs, forward(behind, features).outputs),
+    device.sub(forward(device, ahead.graph, features).output, forward(device, behind.graph, features).output),
     0.5,
   );
   const gradientAt = (at: T) => evaluateLoss(device, bound.network, at, labels, weights).gradient;
   const difference = device.sub(gradientAt(device.add(outputs, half)), gradientAt(device.sub(outputs, half)));
-  return backward(device.scale(difference, 1 / (2 * step))).flatMap((layer) => layer.slices);
+  return backward(device.scale(difference, 1 / (2 * step))).flatMap((layer) => layer?.slices ?? []);
 }

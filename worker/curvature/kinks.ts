@@ -43,7 +43,7 @@ async function piecesAt<T>(
   const bound = bindNetwork(device, network, parameters);
   const linearization = linearize(device, bound, batch);
   const pieces = [
-    ...linearization.layers.flatMap((layer) => layer.pieces),
+    ...linearization.layers.flatMap((layer) => layer?.pieces ?? []),
     ...linearization.outputHessian.pieces,
   ];
   const values = await Promise.all(pieces.map((piece) => device.download(piece)));

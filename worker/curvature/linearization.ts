@@ -4,7 +4,8 @@ import { uploadBatch } from './batch.js';
 import type { Batch } from './batch.js';
 import { downloadBlock, uploadBlock } from './block.js';
 import type { Block } from './block.js';
-import type { LayerGradient, LayerPass, ParameterDirections, TangentMaps } from './layer.js';
+import { forward, linearizeGraph, tangentPass } from './graph.js';
+import type { LayerGradient, ParameterDirections, TangentMaps } from './layer.js';
 import { evaluateLoss } from './losses.js';
 import type { OutputHessian } from './losses.js';
 import type { BoundNetwork } from './network.js';
@@ -18,7 +19,8 @@ import type { BoundNetwork } from './network.js';
 export interface Linearization<T> {
   rows: number;
   bound: BoundNetwork<T>;
-  layers: readonly TangentMaps<T>[];
+  /** Of each node of the network's graph; undefined where no parameter decides its output. */
+  layers: readonly (TangentMaps<T> | undefined)[];
   outputHessian: OutputHessian<T>;
   /** Its tensors; `device.dispose(linearization.held)` frees it. */
   held: readonly T[];
@@ -90,7 +92,7 @@ interface DeviceSums<T> {
 
 const sumsOf = <T>({ rowLosses, layers }: Pass<T>): DeviceSums<T> => ({
   rowLosses,
-  slices: layers.flatMap((layer) => layer.slices),
+  slices: layers.flatMap((layer) => layer?.slices ?? []),
 });
 
 async function downloadSums<T>(
@@ -120,7 +122,7 @@ export function prepareTangent<T>(
 /** The tangent that a block on the device is; `held` counts the block's own tensors too. */
 export function tangentOf<T>(bound: BoundNetwork<T>, block: Block<T>): Tangent<T> {
   let used = 0;
-  const directions = bound.layers.map((layer) =>
+  const directions = bound.graph.map(({ layer }) =>
     layer.direct(block.slices.slice(used, (used += layer.sliceCount))),
   );
   const derived = directions.flatMap((direction) => direction?.held ?? []);
@@ -131,23 +133,16 @@ export function tangentOf<T>(bound: BoundNetwork<T>, block: Block<T>): Tangent<T
  * Σ over the rows of wᵢ·∇²ℓ(row), or of its Gauss-Newton part, times each direction: one tangent forward and one tangent backward pass. Neither the
  * l2 term nor the division by n is in it. Makes intermediate tensors: call it within `device.tidy`, or use `product`.
  */
-export function multiply<T>(linearization: Linearization<T>, tangent: Tangent<T>): Block<T> {
-  const passes = [];
-  let activation: T | undefined;
-  for (const [index, layer] of linearization.layers.entries()) {
-    const pass = layer.forward(tangent.directions[index], activation);
-    passes.push(pass);
-    activation = pass.outputTangent;
-  }
-  let delta = linearization.outputHessian.multiply(activation!);
-  const slices: T[][] = [];
-  for (const pass of passes.reverse()) {
-    const back = pass.backward(delta);
-    slices.unshift([...back.slices]);
-    if (back.inputDeltaTangent === undefined) break;
-    delta = back.inputDeltaTangent;
-  }
-  return { count: tangent.block.count, slices: slices.flat() };
+export function multiply<T>(
+  device: Device<T>,
+  linearization: Linearization<T>,
+  tangent: Tangent<T>,
+): Block<T> {
+  const { bound, layers, outputHessian } = linearization;
+  const slices = tangentPass(device, bound.graph, layers, tangent.directions, (outputTangent) =>
+    outputHessian.multiply(outputTangent),
+  );
+  return { count: tangent.block.count, slices };
 }
 
 /** `multiply`, downloaded: K × p values in the order of the parameter layout. */
@@ -157,7 +152,7 @@ export async function product<T>(
   tangent: Tangent<T>,
 ): Promise<Float32Array> {
   const block = device.tidy(
-    () => multiply(linearization, tangent),
+    () => multiply(device, linearization, tangent),
     (result) => result.slices,
   );
   const values = await downloadBlock(device, linearization.bound.layout, block);
@@ -177,7 +172,7 @@ export function selectRows<T>(
         device,
         source.bound,
         indices.length,
-        source.layers.map((layer) => layer.selectRows(indices)),
+        source.layers.map((layer) => layer?.selectRows(indices)),
         source.outputHessian.selectRows(indices),
       ),
     (result) => result.held,
@@ -188,10 +183,10 @@ function linearization<T>(
   device: Device<T>,
   bound: BoundNetwork<T>,
   rows: number,
-  layers: readonly TangentMaps<T>[],
+  layers: readonly (TangentMaps<T> | undefined)[],
   outputHessian: OutputHessian<T>,
 ): Linearization<T> {
-  const held = [...new Set([...layers.flatMap((layer) => layer.held), ...outputHessian.held])];
+  const held = [...new Set([...layers.flatMap((layer) => layer?.held ?? []), ...outputHessian.held])];
   const values = held.reduce((sum, tensor) => sum + device.shape(tensor).reduce((a, b) => a * b, 1), 0);
   return { rows, bound, layers, outputHessian, held, bytes: 4 * values };
 }
@@ -202,47 +197,17 @@ const linearizationOf = <T>(
   rows: number,
   { layers, outputHessian }: Pass<T>,
   curvature: Curvature,
-): Linearization<T> =>
-  linearization(
-    device,
-    bound,
-    rows,
-    layers.map((layer) => layer.tangentMaps(curvature)),
-    outputHessian,
-  );
+): Linearization<T> => linearization(device, bound, rows, linearizeGraph(layers, curvature), outputHessian);
 
 interface Pass<T> {
-  layers: readonly LayerGradient<T>[];
+  layers: readonly (LayerGradient<T> | undefined)[];
   rowLosses: T;
   outputHessian: OutputHessian<T>;
 }
 
 function forwardAndBackward<T>(device: Device<T>, bound: BoundNetwork<T>, batch: Batch): Pass<T> {
   const { features, labels, weights } = uploadBatch(device, bound.network, batch);
-  const { outputs, backward } = forward(bound, features);
-  const loss = evaluateLoss(device, bound.network, outputs, labels, weights);
-  return { layers: backward(loss.gradient), rowLosses: loss.rowLosses, outputHessian: loss.hessian };
-}
-
-/** The outputs for `features`, and the way back: from deltas of the outputs to the gradient of each layer. */
-export function forward<T>(bound: BoundNetwork<T>, features: T) {
-  const passes: LayerPass<T>[] = [];
-  let activation = features;
-  for (const layer of bound.layers) {
-    const pass = layer.forward(activation);
-    passes.push(pass);
-    activation = pass.output;
-  }
-  const backward = (outputDelta: T) => {
-    const layers: LayerGradient<T>[] = [];
-    let delta = outputDelta;
-    for (const pass of passes.toReversed()) {
-      const back = pass.backward(delta);
-      layers.unshift(back);
-      if (back.inputDelta === undefined) break;
-      delta = back.inputDelta;
-    }
-    return layers;
-  };
-  return { outputs: activation, backward };
+  const pass = forward(device, bound.graph, features);
+  const loss = evaluateLoss(device, bound.network, pass.output, labels, weights);
+  return { layers: pass.backward(loss.gradient), rowLosses: loss.rowLosses, outputHessian: loss.hessian };
 }

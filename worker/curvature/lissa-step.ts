@@ -67,7 +67,7 @@ function step<T>(
   { shrink, scale, rowWeight }: LissaOptions,
 ): Block<T> {
   const rows = selectRows(device, shard, indices);
-  const curvature = multiply(rows, tangentOf(shard.bound, state));
+  const curvature = multiply(device, rows, tangentOf(shard.bound, state));
   device.dispose(rows.held);
   const { network, layout } = shard.bound;
   const ofCurvature = -weight / (scale * indices.length * rowWeight);

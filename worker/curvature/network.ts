@@ -1,16 +1,16 @@
 import { parameterLayout } from '../../protocol/model.js';
 import type { Network, ParameterLayout } from '../../protocol/model.js';
+import { resolveLayers } from '../../protocol/shapes.js';
 import type { Device } from '../engines/operations.js';
-import { activationLayer } from './activation-layer.js';
+import { bindLayer } from './bind-layer.js';
 import { uploadBlock } from './block.js';
-import { denseLayer } from './dense.js';
-import type { Layer } from './layer.js';
+import type { Graph, Node } from './graph.js';
 
 /** A network with its parameters on the device: made once, used by every batch of the thread. */
 export interface BoundNetwork<T> {
   network: Network;
   layout: ParameterLayout;
-  layers: readonly Layer<T>[];
+  graph: Graph<T>;
   held: readonly T[];
 }
 
@@ -24,16 +24,22 @@ export function bindNetwork<T>(
   return device.tidy(
     () => {
       const { slices } = uploadBlock(device, layout, parameters, 1);
+      const graph: Node<T>[] = [];
+      /** The node whose output is that of a described layer: some take several nodes, some none. */
+      const nodeOf: number[] = [];
       let used = 0;
-      const layers = network.layers.flatMap((description, index) => {
-        const name = `layer${index}`;
-        const kernel = slices[used++]!;
-        const bias = description.useBias ? slices[used++] : undefined;
-        const dense = denseLayer(device, name, { kernel, bias }, index === 0);
-        const { activation } = description;
-        return activation === 'linear' ? [dense] : [dense, activationLayer(device, name, activation)];
-      });
-      return { network, layout, layers, held: layers.flatMap((layer) => layer.held) };
+      for (const resolved of resolveLayers(network)) {
+        let inputs = resolved.inputs.map((input) => (input < 0 ? input : nodeOf[input]!));
+        let varies = inputs.some((input) => input >= 0 && graph[input]!.varies);
+        const own = slices.slice(used, (used += resolved.parameters.length));
+        for (const layer of bindLayer(device, resolved, own, varies)) {
+          varies ||= layer.sliceCount > 0;
+          graph.push({ layer, inputs, varies });
+          inputs = [graph.length - 1];
+        }
+        nodeOf.push(inputs[0]!);
+      }
+      return { network, layout, graph, held: [...new Set(graph.flatMap(({ layer }) => layer.held))] };
     },
     (bound) => bound.held,
   );

@@ -6,6 +6,8 @@
 export interface Operations<T> {
   shape(a: T): readonly number[];
   fill(shape: readonly number[], value: number): T;
+  /** A tensor of values known beforehand. */
+  constant(values: Float32Array, shape: readonly number[]): T;
   /** m×k by k×n. There are no transpose flags: transpose what is used often once, and keep it. */
   matmul(a: T, b: T): T;
   /** Axis i of the result is axis `order[i]` of `a`. */
@@ -20,6 +22,9 @@ export interface Operations<T> {
   log(a: T): T;
   tanh(a: T): T;
   sigmoid(a: T): T;
+  sqrt(a: T): T;
+  /** 2/√π · ∫₀ᵃ exp(−t²) dt, to 2e-7. */
+  erf(a: T): T;
   /** log(1 + eᵃ), without overflow. */
   softplus(a: T): T;
   relu(a: T): T;
@@ -32,6 +37,29 @@ export interface Operations<T> {
   concat(parts: readonly T[], axis: number): T;
   /** Rows (first axis) of a matrix, in the order of `indices`, repeats allowed. */
   gatherRows(a: T, indices: Int32Array): T;
+  /** Rows (first axis) `from` to `to`, the latter not included. */
+  sliceRows(a: T, from: number, to: number): T;
+  /** n × d to n × m: column j is column `indices[j]` of `a`, zeros where that is −1. */
+  gatherColumns(a: T, indices: Int32Array): T;
+  /** The adjoint of `gatherColumns`, n × m to n × `columns`: column j is added to column `indices[j]`. */
+  scatterColumns(a: T, indices: Int32Array, columns: number): T;
+  /** Rows of a matrix m × d by ids on the device, whole numbers 0 … m − 1 in a tensor of k values: k × d. */
+  lookupRows(a: T, ids: T): T;
+  /** The adjoint of `lookupRows`, k × d to `rows` × d: row i is added to row `ids[i]`. */
+  scatterRows(a: T, ids: T, rows: number): T;
+  /**
+   * n × height × width × c with kernels height × width × c × m: n × height × width × m. Strides and dilation are not
+   * both above 1; `padding` are the zeros before and after each axis.
+   */
+  conv2d(a: T, kernel: T, options: ConvolutionOptions): T;
+}
+
+type Pair<V> = readonly [vertical: V, horizontal: V];
+
+export interface ConvolutionOptions {
+  strides: Pair<number>;
+  dilation: Pair<number>;
+  padding: Pair<readonly [before: number, after: number]>;
 }
 
 /** Operations with a memory: what brings tensors to a device, back from it, and frees them. */

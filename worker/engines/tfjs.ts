@@ -5,8 +5,11 @@ import * as tf from '@tensorflow/tfjs';
 import { BackendWasm, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { TooLargeError, UnsupportedError } from '../../protocol/errors.js';
 import type { Engine, EngineMemory } from './engine.js';
+import { copyColumns, copyRowsById, addColumns, addRowsById, checkIds } from './host-copies.js';
+import type { ConvolutionOptions } from './operations.js';
 import { loadTensorflow } from './tensorflow/load.js';
-import { matmulProgram, startWebgpu } from './webgpu.js';
+import * as onDevice from './device-copies.js';
+import { largeTiles, matmulProgram, setMatmulProgram, startWebgpu } from './webgpu.js';
 import type { Webgpu } from './webgpu.js';
 
 export type TfjsTensor = tf.Tensor;
@@ -117,25 +120,38 @@ class TfjsEngine implements Engine<tf.Tensor> {
     return a.shape;
   }
 
+  constant(values: Float32Array, shape: readonly number[]) {
+    return this.upload(values, shape);
+  }
+
   fill(shape: readonly number[], value: number) {
     return this.#run(() => tf.fill([...shape], value));
   }
 
+  matmul(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
+    if (this.#webgpu) setMatmulProgram(matmulProgram(a.shape[0], a.shape[1]!, b.shape[1]!));
+    return this.#withPacked(b, (right) => tf.matMul(a, right));
+  }
+
+  conv2d(a: tf.Tensor, kernel: tf.Tensor, { strides, dilation, padding }: ConvolutionOptions): tf.Tensor {
+    const around = [[0, 0], [...padding[0]], [...padding[1]], [0, 0]] as tf.backend_util.ExplicitPadding;
+    if (this.#webgpu) setMatmulProgram(largeTiles);
+    return this.#withPacked(kernel, (packed) =>
+      tf.conv2d(a as tf.Tensor4D, packed as tf.Tensor4D, [...strides], around, 'NHWC', [...dilation]),
+    );
+  }
+
   /**
-   * The wasm backend packs a right operand once and keeps the packing by data id alone: the same data seen
+   * The wasm backend packs a right operand or kernel once and keeps the packing by data id: the same data seen
    * through another shape would be read wrongly, without an error. Such a view is copied first.
    */
-  matmul(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
-    if (this.#webgpu) {
-      const program = matmulProgram(a.shape[0], a.shape[1]!, b.shape[1]!);
-      tf.env().set('WEBGPU_MATMUL_PROGRAM_TYPE', program);
-      return this.#run(() => tf.matMul(a, b));
-    }
-    const shape = b.shape.join('×');
-    const packed = this.#packedShapes.get(b.dataId);
-    if (packed === undefined) this.#packedShapes.set(b.dataId, shape);
-    if (packed === undefined || packed === shape) return this.#run(() => tf.matMul(a, b));
-    return this.#run(() => tf.tidy(() => tf.matMul(a, tf.mul(b, 1))));
+  #withPacked(operand: tf.Tensor, operation: (operand: tf.Tensor) => tf.Tensor): tf.Tensor {
+    if (this.name !== 'wasm') return this.#run(() => operation(operand));
+    const shape = operand.shape.join('×');
+    const packed = this.#packedShapes.get(operand.dataId);
+    if (packed === undefined) this.#packedShapes.set(operand.dataId, shape);
+    if (packed === undefined || packed === shape) return this.#run(() => operation(operand));
+    return this.#run(() => tf.tidy(() => operation(tf.mul(operand, 1))));
   }
 
   transpose(a: tf.Tensor, order: readonly number[]) {
@@ -182,6 +198,14 @@ class TfjsEngine implements Engine<tf.Tensor> {
     return this.#run(() => tf.sigmoid(a));
   }
 
+  sqrt(a: tf.Tensor) {
+    return this.#run(() => tf.sqrt(a));
+  }
+
+  erf(a: tf.Tensor) {
+    return this.#run(() => tf.erf(a));
+  }
+
   softplus(a: tf.Tensor) {
     return this.#run(() => tf.softplus(a));
   }
@@ -206,16 +230,81 @@ class TfjsEngine implements Engine<tf.Tensor> {
     return this.#run(() => tf.concat([...parts], axis));
   }
 
-  /** Copies rows on the host, where wasm and cpu keep them: there `tf.gather` takes 20 times as long. */
+  /** `tf.slice` on wasm copies all that it cuts from. */
+  sliceRows(a: tf.Tensor, from: number, to: number): tf.Tensor {
+    if (this.#webgpu) return this.#onDevice(() => onDevice.sliceRows(a, from, to));
+    const width = a.size / a.shape[0];
+    return this.#onHost([to - from, ...a.shape.slice(1)], [a], (target, source) =>
+      target.set(source.subarray(from * width, to * width)),
+    );
+  }
+
   gatherRows(a: tf.Tensor, indices: Int32Array): tf.Tensor {
-    if (this.#webgpu || this.name === 'tensorflow')
+    if (this.#webgpu) return this.#onDevice(() => onDevice.gatherRows(a, indices));
+    if (this.name === 'tensorflow')
       return this.#run(() => tf.tidy(() => tf.gather(a, tf.tensor1d(indices.slice(), 'int32'))));
     const width = a.size / a.shape[0];
-    const source = this.#backend instanceof BackendWasm ? this.#backend.typedArrayFromHeap(a) : a.dataSync();
-    const rows = new Float32Array(indices.length * width);
-    for (const [place, row] of indices.entries())
-      rows.set(source.subarray(row * width, (row + 1) * width), place * width);
-    return this.#run(() => tf.tensor(rows, [indices.length, ...a.shape.slice(1)], 'float32'));
+    return this.#onHost([indices.length, ...a.shape.slice(1)], [a], (target, source) => {
+      for (const [place, row] of indices.entries())
+        target.set(source.subarray(row * width, (row + 1) * width), place * width);
+    });
+  }
+
+  gatherColumns(a: tf.Tensor, indices: Int32Array): tf.Tensor {
+    if (this.#webgpu) return this.#onDevice(() => onDevice.gatherColumns(a, indices));
+    const [rows, columns] = a.shape as [number, number];
+    return this.#onHost([rows, indices.length], [a], (target, source) =>
+      copyColumns(source, target, indices, columns),
+    );
+  }
+
+  scatterColumns(a: tf.Tensor, indices: Int32Array, columns: number): tf.Tensor {
+    if (this.#webgpu) return this.#onDevice(() => onDevice.scatterColumns(a, indices, columns));
+    return this.#onHost([a.shape[0], columns], [a], (target, source) =>
+      addColumns(source, target, indices, columns),
+    );
+  }
+
+  lookupRows(a: tf.Tensor, ids: tf.Tensor): tf.Tensor {
+    if (this.#webgpu) return this.#onDevice(() => onDevice.lookupRows(a, ids));
+    const [rows, width] = a.shape as [number, number];
+    return this.#onHost([ids.size, width], [a, ids], (target, source, numbers) =>
+      copyRowsById(source, target, checkIds(numbers, rows), width),
+    );
+  }
+
+  scatterRows(a: tf.Tensor, ids: tf.Tensor, rows: number): tf.Tensor {
+    if (this.#webgpu) return this.#onDevice(() => this.matmul(onDevice.scatterMatrix(ids, rows), a));
+    const width = a.shape[1]!;
+    return this.#onHost([rows, width], [a, ids], (target, source, numbers) =>
+      addRowsById(source, target, checkIds(numbers, rows), width),
+    );
+  }
+
+  #onDevice(work: () => tf.Tensor): tf.Tensor {
+    return this.#run(() => tf.tidy(work));
+  }
+
+  /** wasm and cpu keep their tensors on the host, where copying takes a twentieth of what `tf.gather` takes. */
+  #onHost(
+    shape: number[],
+    inputs: readonly tf.Tensor[],
+    work: (target: Float32Array, ...sources: Float32Array[]) => void,
+  ): tf.Tensor {
+    const backend = this.#backend;
+    return this.#run(() => {
+      if (backend instanceof BackendWasm) {
+        const target = tf.engine().makeTensorFromTensorInfo(backend.makeOutput(shape, 'float32'));
+        this.#checkAllocated(target);
+        // The views come after the allocation, which may move the heap.
+        const view = (tensor: tf.Tensor) => backend.typedArrayFromHeap(tensor) as Float32Array;
+        work(view(target), ...inputs.map(view));
+        return target;
+      }
+      const target = new Float32Array(shape.reduce((product, length) => product * length, 1));
+      work(target, ...inputs.map((tensor) => tensor.dataSync<'float32'>()));
+      return tf.tensor(target, shape, 'float32');
+    });
   }
 
   /** TensorFlow.js has one current backend a thread; several engines may live in it. */

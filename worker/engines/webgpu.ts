@@ -111,6 +111,12 @@ const importOptional = (name: string): Promise<unknown> => import(name) as Promi
 const messageOf = (error: unknown) =>
   error instanceof Error ? error.message.split('\n')[0]! : String(error);
 
+/** Two of the backend's programs. */
+const smallTiles = 2;
+export const largeTiles = 3;
+
+export const setMatmulProgram = (program: number) => tf.env().set('WEBGPU_MATMUL_PROGRAM_TYPE', program);
+
 /**
  * The program that computes m × inner by inner × n. For long inner axes the backend would add parts of a sum in the
  * order in which the GPU happens to finish them (split K, atomics), so that no two products had the same bits: those
@@ -118,7 +124,6 @@ const messageOf = (error: unknown) =>
  */
 export function matmulProgram(m: number, inner: number, n: number): number {
   const splitFrom = 2000;
-  const [smallTiles, largeTiles] = [2, 3];
   if (inner < splitFrom || m * n <= 128) return -1;
   return Math.ceil(m / 32) * Math.ceil(n / 32) <= 16 ? smallTiles : largeTiles;
 }

@@ -1,9 +1,8 @@
 import { uniformFloat32 } from 'pure-rand/distribution/uniformFloat32';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { parameterLayout } from '../../protocol/model.js';
-import type { Network } from '../../protocol/model.js';
-
-type Architecture = Pick<Network, 'input' | 'layers'>;
+import { sizeOf } from '../../protocol/shapes.js';
+import type { Architecture } from '../../protocol/model.js';
 
 /** θ = 0: right for a convex model; a network with hidden layers cannot leave it by descent. */
 export function zeroParameters(network: Architecture): Float32Array {
@@ -11,17 +10,21 @@ export function zeroParameters(network: Architecture): Float32Array {
 }
 
 /**
- * Kernels uniform in ±√(6 / (inputs + units)), biases zero (Glorot and Bengio 2010, equation 16).
+ * Kernels uniform in ±√(6 / (inputs + outputs)), counted with the places of a convolution's window (Glorot and Bengio
+ * 2010, equation 16); biases and β zero, γ one, embeddings uniform in ±0.05.
  * The same seed (an integer) gives the same parameters on every machine.
  */
 export function glorotUniformParameters(network: Architecture, seed: number): Float32Array {
   const { slices, count } = parameterLayout(network);
   const parameters = new Float32Array(count);
   const generator = xoroshiro128plus(seed);
-  for (const { shape, offset, size } of slices) {
-    const [inputs, units] = shape;
-    if (units === undefined) continue; // a bias
-    const limit = Math.sqrt(6 / (inputs! + units));
+  for (const { name, shape, offset, size } of slices) {
+    if (name.endsWith('/gamma')) parameters.fill(1, offset, offset + size);
+    if (shape.length < 2) continue;
+    const places = sizeOf(shape.slice(0, -2));
+    const limit = name.endsWith('/embeddings')
+      ? 0.05
+      : Math.sqrt(6 / (places * (shape.at(-2)! + shape.at(-1)!)));
     for (let i = 0; i < size; i++) parameters[offset + i] = (2 * uniformFloat32(generator) - 1) * limit;
   }
   return parameters;

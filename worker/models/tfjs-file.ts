@@ -1,16 +1,25 @@
 import { z } from 'zod';
 import { BadFileError, UnsupportedError } from '../../protocol/errors.js';
+import { orderLayers } from './tfjs-topology.js';
+
+const quantizationSchema = z.looseObject({
+  dtype: z.enum(['uint8', 'uint16', 'float16']),
+  scale: z.number().optional(),
+  min: z.number().optional(),
+});
 
 const weightSchema = z.looseObject({
   name: z.string(),
   shape: z.array(z.int().min(0)),
   dtype: z.string(),
-  quantization: z.unknown().optional(),
+  quantization: quantizationSchema.optional(),
 });
 
 const layerSchema = z.looseObject({
   class_name: z.string(),
   config: z.looseObject({ name: z.string().default('without a name') }),
+  name: z.string().optional(),
+  inbound_nodes: z.array(z.unknown()).optional(),
 });
 
 const sequentialSchema = z.looseObject({
@@ -22,6 +31,14 @@ const sequentialSchema = z.looseObject({
   ]),
 });
 
+const functionalSchema = z.looseObject({
+  config: z.looseObject({
+    layers: z.array(layerSchema),
+    input_layers: z.unknown(),
+    output_layers: z.unknown(),
+  }),
+});
+
 const fileSchema = z.looseObject({
   format: z.string().optional(),
   // The topology itself (tfjs), or wrapped together with the training configuration (converted from Keras).
@@ -30,17 +47,24 @@ const fileSchema = z.looseObject({
 });
 
 export type TfjsLayer = z.infer<typeof layerSchema>;
+export type TfjsFunctional = z.infer<typeof functionalSchema>['config'];
 export type WeightSpec = z.infer<typeof weightSchema>;
 export type WeightsManifest = z.infer<typeof fileSchema>['weightsManifest'];
 
+/** A layer and the names of those it takes its inputs from. */
+export interface PlacedLayer {
+  layer: TfjsLayer;
+  inputs: string[];
+}
+
 /**
- * The layers and the weights manifest of a tfjs `model.json`.
- * Throws `BadFileError` when it is none, `UnsupportedError` when it is no Sequential.
+ * The layers, in an order of computation that ends at the output, and the weights manifest of a tfjs `model.json`.
+ * Throws `BadFileError` when it is none, `UnsupportedError` when it is neither Sequential nor functional.
  */
 export function parseTfjsFile(
   text: string,
   path: string,
-): { layers: TfjsLayer[]; weightsManifest: WeightsManifest } {
+): { layers: PlacedLayer[]; weightsManifest: WeightsManifest } {
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -57,7 +81,7 @@ export function parseTfjsFile(
   };
   const unsupported = (what: string): never => {
     throw new UnsupportedError(`${path}: ${what} is not supported`, {
-      hint: 'save the model as a tfjs layers model that is a tf.sequential',
+      hint: 'save the model as a tfjs layers model, Sequential or functional',
       details: { path },
     });
   };
@@ -65,6 +89,11 @@ export function parseTfjsFile(
   const { modelTopology, weightsManifest } = parse(fileSchema, json);
   const topology = modelTopology.model_config ?? modelTopology;
   const { class_name: kind } = parse(z.looseObject({ class_name: z.string() }), topology);
-  if (kind !== 'Sequential') unsupported(`a model of class ${kind}`);
-  return { layers: parse(sequentialSchema, topology).config.layers, weightsManifest };
+  if (kind === 'Sequential') {
+    const { layers } = parse(sequentialSchema, topology).config;
+    const before = (index: number) => (index === 0 ? [] : [layers[index - 1]!.config.name]);
+    return { layers: layers.map((layer, index) => ({ layer, inputs: before(index) })), weightsManifest };
+  }
+  if (kind !== 'Functional' && kind !== 'Model') unsupported(`a model of class ${kind}`);
+  return { layers: orderLayers(parse(functionalSchema, topology).config), weightsManifest };
 }

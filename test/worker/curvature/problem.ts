@@ -1,6 +1,7 @@
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { uniformFloat32 } from 'pure-rand/distribution/uniformFloat32';
-import { outputWidth, parameterLayout } from '../../../protocol/model.js';
+import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
+import { inputWidth, networkSchema, outputWidth, parameterLayout } from '../../../protocol/model.js';
 import type { Activation, Loss, Network } from '../../../protocol/model.js';
 import type { Batch } from '../../../worker/curvature/batch.js';
 import { referenceOutputs, type ReferenceRow } from '../../support/reference.js';
@@ -31,11 +32,9 @@ export interface Problem {
 /** A network with random parameters and rows, each value exactly a float32 so that the reference sees the same. */
 export function randomProblem(shape: Shape, rows: number, seed: number, size = 1): Problem {
   const random = xoroshiro128plus(seed);
-  const uniform = (length: number, scale = 1) =>
-    Float32Array.from({ length }, () => scale * (2 * uniformFloat32(random) - 1));
   const last = shape.units.length - 1;
   const network: Network = {
-    input: { width: shape.width },
+    input: { shape: [shape.width] },
     layers: shape.units.map((units, index) => ({
       type: 'dense',
       units,
@@ -45,23 +44,56 @@ export function randomProblem(shape: Shape, rows: number, seed: number, size = 1
     loss: shape.loss,
     l2: 0,
   };
+  return problemOf(network, rows, random, { ...shape, size });
+}
+
+/** A network given, with random parameters and rows; `features` in place of uniform ones. */
+export function networkProblem(
+  description: { input: { shape: readonly number[] }; layers: readonly unknown[]; loss: Loss },
+  rows: number,
+  seed: number,
+  options: { size?: number; feature?: (uniform: number) => number } = {},
+): Problem {
+  const network = networkSchema.parse(description);
+  return problemOf(network, rows, xoroshiro128plus(seed), options);
+}
+
+function problemOf(
+  network: Network,
+  rows: number,
+  random: RandomGenerator,
+  {
+    size = 1,
+    feature = (value: number) => value,
+    weighted = false,
+    distributions = false,
+  }: {
+    size?: number;
+    feature?: (uniform: number) => number;
+    weighted?: boolean;
+    distributions?: boolean;
+  },
+): Problem {
+  const uniform = (length: number, scale = 1) =>
+    Float32Array.from({ length }, () => scale * (2 * uniformFloat32(random) - 1));
   const outputs = outputWidth(network);
+  const width = inputWidth(network);
   const parameters = uniform(parameterLayout(network).count, size);
-  const features = uniform(rows * shape.width);
+  const features = uniform(rows * width).map(feature);
   const labels =
-    shape.loss === 'softmaxCrossEntropy' && shape.distributions
+    network.loss === 'softmaxCrossEntropy' && distributions
       ? randomDistributions(uniform(rows * outputs), outputs)
-      : shape.loss === 'softmaxCrossEntropy'
+      : network.loss === 'softmaxCrossEntropy'
         ? Int32Array.from(uniform(rows), (value) => Math.floor(((value + 1) / 2) * outputs))
-        : shape.loss === 'sigmoidCrossEntropy'
+        : network.loss === 'sigmoidCrossEntropy'
           ? uniform(rows * outputs).map((value) => (value > 0 ? 1 : 0))
-          : shape.loss === 'poisson'
+          : network.loss === 'poisson'
             ? uniform(rows * outputs).map((value) => Math.floor(2 * (value + 1)))
             : uniform(rows * outputs);
   const labelWidth = labels.length / rows;
-  const weights = shape.weighted ? uniform(rows).map((value, row) => (row === 0 ? 0 : value + 1)) : undefined;
+  const weights = weighted ? uniform(rows).map((value, row) => (row === 0 ? 0 : value + 1)) : undefined;
   const referenceRows = Array.from({ length: rows }, (_, row) => ({
-    x: features.subarray(row * shape.width, (row + 1) * shape.width),
+    x: features.subarray(row * width, (row + 1) * width),
     y: labels.subarray(row * labelWidth, (row + 1) * labelWidth),
     ...(weights && { weight: weights[row]! }),
   }));

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { UnsupportedError } from '../../../protocol/errors.js';
+import { BadRequestError, UnsupportedError } from '../../../protocol/errors.js';
 import { openEngine } from '../../../worker/engines/select.js';
+import type { EngineTensor } from '../../../worker/engines/select.js';
 import { matmulProgram } from '../../../worker/engines/webgpu.js';
 import { describeEngines, engines } from '../../support/engines.js';
 
@@ -133,6 +134,44 @@ describeEngines('%s', (name) => {
     expect(engine.shape(rows)).toEqual([3, 2, 2]);
     expect(Array.from(await engine.download(rows))).toEqual([8, 9, 10, 11, 0, 1, 2, 3, 8, 9, 10, 11]);
     engine.dispose([a, rows]);
+  });
+
+  it('slices, gathers and scatters: whole rows and columns, with repeats, gaps and zeros', async () => {
+    const { engine } = await openEngine(name);
+    const before = engine.memory();
+    // 1 2 3
+    // 4 5 6
+    const a = engine.upload(Float32Array.of(1, 2, 3, 4, 5, 6), [2, 3]);
+    const ids = engine.upload(Float32Array.of(1, 0, 1), [3]);
+    const values = async (tensor: EngineTensor) => {
+      const found = Array.from(await engine.download(tensor));
+      engine.dispose([tensor]);
+      return found;
+    };
+    expect(await values(engine.sliceRows(a, 1, 2))).toEqual([4, 5, 6]);
+    expect(await values(engine.gatherColumns(a, Int32Array.of(2, -1, 0, 0)))).toEqual([
+      3, 0, 1, 1, 6, 0, 4, 4,
+    ]);
+    expect(await values(engine.scatterColumns(a, Int32Array.of(3, 1, 3), 4))).toEqual([
+      0, 2, 0, 4, 0, 5, 0, 10,
+    ]);
+    expect(await values(engine.scatterColumns(a, Int32Array.of(-1, 0, 1), 2))).toEqual([2, 3, 5, 6]);
+    const rows = engine.lookupRows(a, ids);
+    expect(engine.shape(rows)).toEqual([3, 3]);
+    expect(await values(engine.scatterRows(rows, ids, 3))).toEqual([1, 2, 3, 8, 10, 12, 0, 0, 0]);
+    expect(await values(rows)).toEqual([4, 5, 6, 1, 2, 3, 4, 5, 6]);
+    engine.dispose([a, ids]);
+    expect(engine.memory()).toEqual(before);
+  });
+
+  it('lookupRows: an id that is none gives an error or NaN, never another row', async () => {
+    const { engine } = await openEngine(name);
+    const a = engine.upload(Float32Array.of(1, 2), [2, 1]);
+    for (const wrong of [-1, 2, 0.5]) {
+      const ids = engine.upload(Float32Array.of(0, wrong), [2]);
+      if (name !== 'webgpu') expect(() => engine.lookupRows(a, ids)).toThrow(BadRequestError);
+      else expect(Array.from(await engine.download(engine.lookupRows(a, ids)))).toEqual([1, NaN]);
+    }
   });
 
   // Each element is within some units in the last place (2⁻²⁴ = 6e-8); the sums of 96 terms add up as many roundings.

@@ -10,10 +10,11 @@ import {
   ShapeMismatchError,
   UnsupportedError,
 } from '../../../protocol/errors.js';
-import { parameterLayout } from '../../../protocol/model.js';
 import type { Loss } from '../../../protocol/model.js';
 import { importTfjs } from '../../../worker/models/import-tfjs.js';
 import type { ImportedModel } from '../../../worker/models/import-tfjs.js';
+import { halfToNumber } from '../../../worker/models/quantised.js';
+import { referenceOutputs } from '../../support/reference.js';
 
 let folder: string;
 let count = 0;
@@ -49,31 +50,11 @@ async function save(model: tf.LayersModel, shards = 1, change = (file: ModelFile
   return join(home, 'model.json');
 }
 
-const activation = {
-  linear: (z: number) => z,
-  relu: (z: number) => Math.max(z, 0),
-  tanh: Math.tanh,
-  sigmoid: (z: number) => 1 / (1 + Math.exp(-z)),
-  softplus: (z: number) => Math.log1p(Math.exp(z)),
-};
+const sigmoid = (z: number) => 1 / (1 + Math.exp(-z));
 
-/** ŷ of one row in float64, from the definition y = f(x·W + b). */
-function forward({ network, parameters }: ImportedModel, row: readonly number[]): number[] {
-  const { slices } = parameterLayout(network);
-  let values = [...row];
-  for (const [index, layer] of network.layers.entries()) {
-    const kernel = slices.find(({ name }) => name === `layer${index}/kernel`)!;
-    const bias = slices.find(({ name }) => name === `layer${index}/bias`);
-    values = Array.from({ length: layer.units }, (_, unit) => {
-      const z = values.reduce(
-        (sum, x, i) => sum + x * parameters[kernel.offset + i * layer.units + unit]!,
-        bias ? parameters[bias.offset + unit]! : 0,
-      );
-      return activation[layer.activation](z);
-    });
-  }
-  return values;
-}
+/** ŷ of one row in float64, layer by layer from the definitions. */
+const forward = ({ network, parameters }: ImportedModel, row: readonly number[]) =>
+  referenceOutputs(network, parameters, row);
 
 const softmax = (logits: number[]) => {
   const powers = logits.map(Math.exp);
@@ -91,13 +72,20 @@ async function expectSamePredictions(
   model: tf.LayersModel,
   imported: ImportedModel,
   output: (logits: number[]) => number[] = (logits) => logits,
+  // float32 against float64, three layers of values of order 1.
+  within = 2e-6,
+  features?: number[][],
 ): Promise<void> {
-  const inputs = tf.tensor(rows).reshape([rows.length, ...model.inputs[0]!.shape.slice(1).map(Number)]);
+  const shape = model.inputs[0]!.shape.slice(1).map(Number);
+  const width = shape.reduce((product, length) => product * length, 1);
+  const used =
+    features ??
+    [0, 1, 2].map((row) => Array.from({ length: width }, (_, i) => rows[row]![i % 4]! + (i % 7) / 8));
+  const inputs = tf.tensor(used).reshape([used.length, ...shape]);
   const predicted = (await (model.predict(inputs) as tf.Tensor).array()) as number[][];
-  for (const [index, row] of rows.entries())
+  for (const [index, row] of used.entries())
     for (const [unit, value] of output(forward(imported, row)).entries())
-      // float32 against float64, three layers of values of order 1.
-      expect(Math.abs(value - predicted[index]![unit]!)).toBeLessThan(2e-6);
+      expect(Math.abs(value - predicted[index]![unit]!)).toBeLessThan(within);
 }
 
 const random = { kernelInitializer: 'glorotNormal', biasInitializer: 'randomNormal' } as const;
@@ -131,12 +119,13 @@ describe('importTfjs', () => {
   it('importTfjs: a classifier predicts as in tfjs, its final softmax left to the loss', async () => {
     const model = classifier();
     const imported = await importWith('softmaxCrossEntropy', model, 3);
+    const names = model.layers.filter((layer) => layer.getClassName() === 'Dense').map(({ name }) => name);
     expect(imported.network).toEqual({
-      input: { width: 4 },
+      input: { shape: [4] },
       layers: [
-        { type: 'dense', units: 5, useBias: true, activation: 'tanh' },
-        { type: 'dense', units: 4, useBias: false, activation: 'softplus' },
-        { type: 'dense', units: 3, useBias: true, activation: 'linear' },
+        { type: 'dense', name: names[0], units: 5, useBias: true, activation: 'tanh' },
+        { type: 'dense', name: names[1], units: 4, useBias: false, activation: 'softplus' },
+        { type: 'dense', name: names[2], units: 3, useBias: true, activation: 'linear' },
       ],
     });
     await expectSamePredictions(model, imported, softmax);
@@ -163,8 +152,8 @@ describe('importTfjs', () => {
       layers: [tf.layers.dense({ units: 2, inputShape: [4], activation: 'sigmoid', ...random })],
     });
     const imported = await importWith('sigmoidCrossEntropy', model);
-    expect(imported.network.layers[0]!.activation).toBe('linear');
-    await expectSamePredictions(model, imported, (logits) => logits.map(activation.sigmoid));
+    expect(imported.network.layers[0]).toMatchObject({ activation: 'linear' });
+    await expectSamePredictions(model, imported, (logits) => logits.map(sigmoid));
   });
 
   it('importTfjs: weights are found by name, in any order, with Keras names and an optimizer beside them', async () => {
@@ -216,29 +205,197 @@ describe('importTfjs', () => {
     expect(keras3).toEqual(plain);
   });
 
+  it('importTfjs: a CNN with every kind of layer predicts as in tfjs', async () => {
+    const wide = { ...random, padding: 'same', activation: 'relu' } as const;
+    const model = tf.sequential({
+      layers: [
+        tf.layers.conv2d({ inputShape: [9, 8, 2], filters: 3, kernelSize: 3, ...random, activation: 'elu' }),
+        tf.layers.batchNormalization({
+          gammaInitializer: 'randomNormal',
+          betaInitializer: 'randomNormal',
+          movingMeanInitializer: 'randomNormal',
+          movingVarianceInitializer: 'randomUniform',
+          epsilon: 0.5,
+        }),
+        tf.layers.leakyReLU({ alpha: 0.1 }),
+        tf.layers.maxPooling2d({ poolSize: 2, strides: 1, padding: 'same' }),
+        tf.layers.depthwiseConv2d({
+          kernelSize: 3,
+          depthMultiplier: 2,
+          ...wide,
+          depthwiseInitializer: 'randomNormal',
+        }),
+        tf.layers.separableConv2d({
+          filters: 4,
+          kernelSize: [2, 3],
+          strides: [2, 2],
+          padding: 'same',
+          biasInitializer: 'randomNormal',
+          activation: 'selu',
+        }),
+        tf.layers.upSampling2d({ size: [2, 1] }),
+        tf.layers.zeroPadding2d({
+          padding: [
+            [1, 0],
+            [2, 1],
+          ],
+        }),
+        tf.layers.averagePooling2d({ poolSize: 3, strides: 2, padding: 'same' }),
+        tf.layers.reshape({ targetShape: [-1, 4] }),
+        tf.layers.conv1d({ filters: 5, kernelSize: 2, dilationRate: 2, ...random, activation: 'swish' }),
+        tf.layers.layerNormalization({ gammaInitializer: 'randomNormal', betaInitializer: 'randomNormal' }),
+        tf.layers.maxPooling1d({ poolSize: 2 }),
+        tf.layers.spatialDropout1d({ rate: 0.2 }),
+        tf.layers.dense({ units: 4, ...random, activation: 'sigmoid' }),
+        tf.layers.globalAveragePooling1d(),
+        tf.layers.dense({ units: 3, ...random }),
+        tf.layers.softmax({}),
+      ],
+    });
+    await expectSamePredictions(model, await importWith('softmaxCrossEntropy', model), softmax, 1e-5);
+  });
+
+  /** A residual network whose layers tfjs lists in another order than that of computation. */
+  function residual(): tf.LayersModel {
+    const input = tf.input({ shape: [4, 4, 2] });
+    const same = { kernelSize: 3, filters: 3, padding: 'same', ...random } as const;
+    const of = (layer: tf.layers.Layer, from: tf.SymbolicTensor | tf.SymbolicTensor[]) =>
+      layer.apply(from) as tf.SymbolicTensor;
+    const stem = of(tf.layers.conv2d({ ...same, activation: 'tanh' }), input);
+    const shortcut = of(tf.layers.conv2d({ ...same, kernelSize: 1 }), input);
+    const deep = of(tf.layers.conv2d(same), of(tf.layers.batchNormalization({}), stem));
+    const sum = of(tf.layers.add(), [deep, shortcut, stem]);
+    const gate = of(tf.layers.multiply(), [sum, stem, shortcut]);
+    const both = of(tf.layers.concatenate({ axis: 3 }), [gate, of(tf.layers.reLU(), sum)]);
+    const pooled = of(tf.layers.globalMaxPooling2d({}), of(tf.layers.dropout({ rate: 0.5 }), both));
+    return tf.model({ inputs: input, outputs: of(tf.layers.dense({ units: 2, ...random }), pooled) });
+  }
+
+  it('importTfjs: a functional residual model predicts as in tfjs, also as Keras 3 writes its graph', async () => {
+    const model = residual();
+    const path = await save(model);
+    const imported = await importTfjs(path, { loss: 'squaredError' });
+    await expectSamePredictions(model, imported, undefined, 1e-5);
+    const file = JSON.parse(await readFile(path, 'utf8')) as ModelFile;
+    const keras3 = (node: unknown[]) => {
+      const tensors = node.map((tensor) => {
+        const [name] = tensor as [string];
+        return { class_name: '__keras_tensor__', config: { shape: [null], keras_history: [name, 0, 0] } };
+      });
+      return { args: tensors.length > 1 ? [tensors] : tensors, kwargs: {} };
+    };
+    for (const layer of file.modelTopology.config.layers as { inbound_nodes?: unknown[][] }[])
+      if (layer.inbound_nodes) Object.assign(layer, { inbound_nodes: layer.inbound_nodes.map(keras3) });
+    const config = file.modelTopology.config as { input_layers?: unknown[]; output_layers?: unknown[] };
+    for (const key of ['input_layers', 'output_layers'] as const) config[key] = config[key]![0] as unknown[];
+    file.modelTopology.class_name = 'Functional';
+    (file.modelTopology.config.layers as unknown[]).reverse();
+    await writeFile(path, JSON.stringify(file));
+    const again = await importTfjs(path, { loss: 'squaredError' });
+    await expectSamePredictions(model, again, undefined, 1e-5);
+  });
+
+  it('importTfjs: an embedding of ids predicts as in tfjs', async () => {
+    const model = tf.sequential({
+      layers: [
+        tf.layers.embedding({
+          inputDim: 6,
+          outputDim: 3,
+          inputLength: 4,
+          embeddingsInitializer: 'randomNormal',
+        }),
+        tf.layers.flatten(),
+        tf.layers.dense({ units: 2, ...random }),
+      ],
+    });
+    const ids = [
+      [0, 5, 2, 2],
+      [1, 3, 4, 0],
+    ];
+    await expectSamePredictions(model, await importWith('squaredError', model), undefined, 2e-6, ids);
+  });
+
+  it.each(['float16', 'uint8', 'uint16'] as const)(
+    'importTfjs: %s weights are taken with a note',
+    async (dtype) => {
+      const model = tf.sequential({
+        layers: [tf.layers.dense({ units: 1, useBias: false, inputShape: [2] })],
+      });
+      const path = await save(model);
+      const file = JSON.parse(await readFile(path, 'utf8')) as ModelFile;
+      const [group] = file.weightsManifest;
+      Object.assign(group!.weights[0]!, {
+        quantization: { dtype, original_dtype: 'float32', scale: 0.5, min: -1 },
+      });
+      await writeFile(path, JSON.stringify(file));
+      const bytes = dtype === 'uint8' ? Uint8Array.of(3, 200) : Uint16Array.of(0x3e00, 0xc500);
+      await writeFile(join(path, '..', group!.paths[0]!), Buffer.from(bytes.buffer));
+      const { parameters, notes } = await importTfjs(path, { loss: 'squaredError' });
+      const expected = {
+        float16: [1.5, -5],
+        uint8: [0.5, 99],
+        uint16: [0x3e00 / 2 - 1, 0xc500 / 2 - 1],
+      }[dtype];
+      expect(Array.from(parameters)).toEqual(expected);
+      expect(notes).toEqual([expect.stringMatching(`1 weights were stored as ${dtype}`)]);
+    },
+  );
+
+  it('halfToNumber: the values of IEEE 754', () => {
+    // numpy.array([…], numpy.uint16).view(numpy.float16)
+    const values = [0x0000, 0x8001, 0x03ff, 0x0400, 0x3555, 0x7bff, 0xfc00, 0x7e00].map(halfToNumber);
+    expect(values).toEqual([
+      0,
+      -(2 ** -24),
+      1023 * 2 ** -24,
+      2 ** -14,
+      0.333251953125,
+      65504,
+      -Infinity,
+      NaN,
+    ]);
+  });
+
   it('importTfjs: an unsupported layer or activation is named', async () => {
     const layers = [
       tf.layers.dense({ units: 3, inputShape: [4], name: 'ok' }),
-      tf.layers.batchNormalization({ name: 'normalise' }),
+      tf.layers.repeatVector({ n: 2, name: 'again' }),
+      tf.layers.lstm({ units: 2, name: 'memory' }),
     ];
-    await expect(importWith('squaredError', tf.sequential({ layers }))).rejects.toThrow(
-      new UnsupportedError('layer "normalise": BatchNormalization is not supported'),
+    const refused = importWith('squaredError', tf.sequential({ layers }));
+    await expect(refused).rejects.toThrow(
+      new UnsupportedError('layer "again": RepeatVector is not supported'),
     );
-    const elu = tf.layers.dense({ units: 3, inputShape: [4], name: 'bent', activation: 'elu' });
-    await expect(importWith('squaredError', tf.sequential({ layers: [elu] }))).rejects.toThrow(/"bent".*elu/);
+    await expect(refused).rejects.toMatchObject({ hint: expect.stringMatching(/Dense.*Conv2D.*Add/) });
+    const softsign = tf.layers.dense({ units: 3, inputShape: [4], name: 'bent', activation: 'softsign' });
+    await expect(importWith('squaredError', tf.sequential({ layers: [softsign] }))).rejects.toThrow(
+      /"bent".*softsign/,
+    );
     const inner = tf.layers.dense({ units: 3, inputShape: [4], name: 'inner', activation: 'softmax' });
     const two = tf.sequential({ layers: [inner, tf.layers.dense({ units: 3 })] });
     await expect(importWith('softmaxCrossEntropy', two)).rejects.toThrow(/"inner".*softmax/);
-    const wide = tf.layers.dense({ units: 3, inputShape: [2, 2], name: 'wide' });
-    await expect(importWith('squaredError', tf.sequential({ layers: [wide] }))).rejects.toThrow(
-      /"wide".*\[2, 2\]/,
-    );
-    const input = tf.input({ shape: [4] });
-    const graph = tf.model({
-      inputs: input,
-      outputs: tf.layers.dense({ units: 1 }).apply(input) as tf.SymbolicTensor,
+    const nested = tf.sequential({
+      layers: [tf.sequential({ layers: [tf.layers.dense({ units: 3, inputShape: [4] })] })],
     });
-    await expect(importWith('squaredError', graph)).rejects.toBeInstanceOf(UnsupportedError);
+    await expect(importWith('squaredError', nested)).rejects.toThrow(/Sequential is not supported/);
+    const spatial = tf.sequential({
+      layers: [
+        tf.layers.batchNormalization({ axis: 1, inputShape: [2, 2], name: 'rows' }),
+        tf.layers.flatten(),
+        tf.layers.dense({ units: 1 }),
+      ],
+    });
+    await expect(importWith('squaredError', spatial)).rejects.toThrow(/"rows".*axis 1/);
+    const input = tf.input({ shape: [4] });
+    const outputs = [1, 2].map((units) => tf.layers.dense({ units }).apply(input) as tf.SymbolicTensor);
+    await expect(importWith('squaredError', tf.model({ inputs: input, outputs }))).rejects.toThrow(
+      /2 outputs/,
+    );
+    const shared = tf.layers.dense({ units: 4, name: 'shared' });
+    const twice = shared.apply(shared.apply(input)) as tf.SymbolicTensor;
+    await expect(importWith('squaredError', tf.model({ inputs: input, outputs: twice }))).rejects.toThrow(
+      /"shared" is used 2 times/,
+    );
   });
 
   it.each([
@@ -284,7 +441,7 @@ describe('importTfjs', () => {
       );
     await expect(load((weights) => weights[0]!.shape.reverse())).rejects.toBeInstanceOf(ShapeMismatchError);
     await expect(
-      load((weights) => Object.assign(weights[0]!, { quantization: { dtype: 'uint8', scale: 1, min: 0 } })),
+      load((weights) => Object.assign(weights[0]!, { dtype: 'int32', quantization: { dtype: 'uint8' } })),
     ).rejects.toThrow(/quantised/);
     await expect(load((weights) => (weights[0]!.dtype = 'complex64'))).rejects.toBeInstanceOf(
       UnsupportedError,
@@ -297,7 +454,7 @@ describe('importTfjs', () => {
 
   it('importTfjs: layers that claim more than their weights hold are refused before memory is taken', async () => {
     const change = edit(({ modelTopology: { config } }) => {
-      for (const { config: layer } of config.layers) if ('units' in layer) layer.units = 2 ** 24;
+      for (const { config: layer } of config.layers) if ('units' in layer) layer.units = 2 ** 14;
     });
     await expect(importWith('softmaxCrossEntropy', classifier(), 1, change)).rejects.toBeInstanceOf(
       ShapeMismatchError,

@@ -5,7 +5,7 @@ import { glorotUniformParameters, zeroParameters } from '../../../worker/models/
 
 const dense = (units: number, useBias = true) =>
   ({ type: 'dense', units, useBias, activation: 'tanh' }) as const;
-const network = { input: { width: 200 }, layers: [dense(100), dense(50, false), dense(3)] };
+const network = { input: { shape: [200] }, layers: [dense(100), dense(50, false), dense(3)] };
 
 describe('zeroParameters', () => {
   it('zeroParameters: one zero for each parameter', () => {
@@ -38,7 +38,7 @@ describe('glorotUniformParameters', () => {
   it('glorotUniformParameters: the seed decides the parameters', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 2 ** 31 - 1 }), (seed) => {
-        const small = { input: { width: 3 }, layers: [dense(4)] };
+        const small = { input: { shape: [3] }, layers: [dense(4)] };
         const first = glorotUniformParameters(small, seed);
         expect(glorotUniformParameters(small, seed)).toEqual(first);
         expect(glorotUniformParameters(small, seed ^ 1)).not.toEqual(first);
