@@ -14,6 +14,8 @@ export class ShardClient {
   #next = 0;
   #waiting = new Map<number, { resolve: (bytes: SharedBytes) => void; reject: (error: Error) => void }>();
   #decoded = new Map<string, DecodedShard>();
+  /** A shard that was asked for before it is needed. */
+  #ahead: { key: string; bytes: Promise<SharedBytes> } | undefined;
 
   constructor(port: MessagePort) {
     this.#port = port;
@@ -30,10 +32,21 @@ export class ShardClient {
     const key = `${digest}/${shard}`;
     const known = this.#decoded.get(key);
     if (known) return known;
-    const decoded = decodeShard(await this.#ask(digest, shard), manifest, shard);
+    const ahead = this.#ahead?.key === key ? this.#ahead.bytes : undefined;
+    if (ahead) this.#ahead = undefined;
+    const decoded = decodeShard(await (ahead ?? this.#ask(digest, shard)), manifest, shard);
     this.#decoded.set(key, decoded);
     if (this.#decoded.size > keptShards) this.#decoded.delete(this.#decoded.keys().next().value!);
     return decoded;
+  }
+
+  /** Asks for a shard that `get` will be called for soon, so that it is on its way while this thread computes. */
+  prefetch(digest: string, shard: number): void {
+    const key = `${digest}/${shard}`;
+    if (this.#decoded.has(key) || this.#ahead?.key === key) return;
+    const bytes = this.#ask(digest, shard);
+    bytes.catch(() => {}); // `get` throws it.
+    this.#ahead = { key, bytes };
   }
 
   #ask(digest: string, shard: number): Promise<SharedBytes> {

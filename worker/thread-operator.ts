@@ -33,6 +33,8 @@ export class ThreadOperator<T> {
   #budget: Budget;
   #point: { id: number; bound: BoundNetwork<T> } | undefined;
   #kept = new Map<string, Linearization<T>>();
+  /** The shard that is needed after a shard. */
+  #next = new Map<number, number>();
 
   constructor(input: OpenInput<Network>, engine: Engine<T>, shards: ShardClient, budget: Budget) {
     this.input = input;
@@ -51,10 +53,21 @@ export class ThreadOperator<T> {
     return bound;
   }
 
+  /** The leaves, in the order in which they will be worked on: while one is, the next shard is fetched. */
+  plan(indices: readonly number[]): Leaf[] {
+    const leaves = indices.map((index) => this.leaves[index]!);
+    const missing = leaves.filter((leaf) => !this.#kept.has(keyOf(leaf)));
+    const shards = [...new Set(missing.map(({ shard }) => shard))];
+    this.#next = new Map(shards.slice(1).map((shard, before) => [shards[before]!, shard]));
+    return leaves;
+  }
+
   /** The rows of a leaf, as views of its shard. */
   async batch({ shard, from, to }: Leaf): Promise<Batch> {
     const { manifest, digest } = this.input;
     const decoded = await this.#shards.get(manifest, digest, shard);
+    const next = this.#next.get(shard);
+    if (next !== undefined) this.#shards.prefetch(digest, next);
     return rowsOfShard(decoded, manifest.features.width, labelWidth(manifest.labels), from, to);
   }
 

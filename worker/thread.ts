@@ -46,7 +46,8 @@ export function start({ engine: choice, plugins, budget, shards }: StartInput): 
   return outcome(async () => {
     const { engine, reason } = await openEngine(choice);
     const objectives = await loadPlugins(plugins);
-    thread = { engine, shards: new ShardClient(shards), budget: new Budget(budget), objectives };
+    const kept = new Budget(Math.min(budget, engine.keepLimit));
+    thread = { engine, shards: new ShardClient(shards), budget: kept, objectives };
     return { engine: engine.name, reason };
   });
 }

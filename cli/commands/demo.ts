@@ -4,6 +4,7 @@ import { readMnist } from '../../datasets/read-mnist.js';
 import type { Client, Result } from '../../protocol/client.js';
 import type { RequestInput } from '../../protocol/requests.js';
 import { zeroParameters } from '../../worker/models/initialise.js';
+import { engineOption } from '../engine-option.js';
 import { startLocalFarm } from '../farm.js';
 import { followJob, saveResult } from '../follow-job.js';
 import { command, parseCount, type FarmOptions } from '../options.js';
@@ -32,7 +33,7 @@ export function addDemoCommand(program: Command): void {
     'ihvp demo',
   )
     .option('--workers <n>', 'worker processes, one thread each', parseCount, 2)
-    .option('--engine <name>', 'auto, tensorflow, wasm or cpu', 'auto')
+    .addOption(engineOption())
     .option('--out <folder>', 'where the result files go', '.ihvp/demo')
     .action(run(demo));
 }

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { startCoordinator } from '../../coordinator/start.js';
 import { defaultCacheBytes, startWorker } from '../../worker/start.js';
 import { ensureBroker } from '../broker/ensure.js';
+import { engineOption } from '../engine-option.js';
 import { startLocalFarm } from '../farm.js';
 import { command, parseBytes, parseCount, parseInteger, type FarmOptions } from '../options.js';
 import { askedToStop } from '../stop-signals.js';
@@ -43,7 +44,7 @@ export function addProcessCommands(program: Command): void {
     'multiply by the Hessian of a share of the data',
     'ihvp worker --nats nats://HOST:4222 --engine wasm',
   )
-    .option('--engine <name>', 'auto, tensorflow, wasm or cpu', 'auto')
+    .addOption(engineOption())
     .option('--threads <n>', 'arithmetic threads', parseCount, availableParallelism())
     .option('--cache-bytes <size>', 'memory for shards and linearizations', parseBytes, defaultCacheBytes)
     .option('--files <folder>', 'a folder that file:// datasets may be read from (repeatable)', collect, [])
@@ -66,7 +67,7 @@ export function addProcessCommands(program: Command): void {
   )
     .option('--workers <n>', 'worker processes', parseInteger, availableParallelism())
     .option('--threads <n>', 'threads of each worker', parseCount, 1)
-    .option('--engine <name>', 'auto, tensorflow, wasm or cpu', 'auto')
+    .addOption(engineOption())
     .option('--files <folder>', 'a folder that file:// datasets may be read from (repeatable)', collect, [])
     .option('--plugin <file>', pluginHelp, collect, [])
     .option('--data-dir <folder>', 'keep datasets, models and results here (default: gone at the end)')

@@ -13,5 +13,7 @@ export interface Engine<T> extends Device<T> {
   readonly name: string;
   /** The library and its version, for reports: results are bit-for-bit equal within one engine and version only. */
   readonly version: string;
+  /** How many bytes of tensors may be kept: the rest of the device's memory is for work and for copies beside them. */
+  readonly keepLimit: number;
   memory(): EngineMemory;
 }

@@ -1,11 +1,21 @@
 import { UnsupportedError } from '../../protocol/errors.js';
 import type { Engine } from './engine.js';
-import { openTfjs, tfjsBackends } from './tfjs.js';
+import { engineChoices, engineNames } from './names.js';
+import type { EngineName } from './names.js';
+import { openTfjs } from './tfjs.js';
 import type { TfjsTensor } from './tfjs.js';
 
-export const engineChoices = ['auto', ...tfjsBackends] as const;
-export type EngineChoice = (typeof engineChoices)[number];
 export type EngineTensor = TfjsTensor;
+
+/** Starts an engine in this thread. `asked`: by name, and so not only where it is worth it. */
+type Open = (asked: boolean) => Promise<Engine<EngineTensor>>;
+
+const engines: Record<EngineName, Open> = {
+  tensorflow: () => openTfjs('tensorflow'),
+  webgpu: (asked) => openTfjs('webgpu', { onCpu: asked }),
+  wasm: () => openTfjs('wasm'),
+  cpu: () => openTfjs('cpu'),
+};
 
 export interface OpenedEngine {
   engine: Engine<EngineTensor>;
@@ -18,17 +28,20 @@ export interface OpenedEngine {
  * Throws `UnsupportedError` for an unknown name, or if the engine named does not start.
  */
 export async function openEngine(choice: string): Promise<OpenedEngine> {
-  const backend = tfjsBackends.find((name) => name === choice);
-  if (backend) return { engine: await openTfjs(backend), reason: `${backend}: asked for` };
-  if (choice !== 'auto')
-    throw new UnsupportedError(`unknown engine "${choice}"`, {
-      hint: `use one of ${engineChoices.join(', ')}`,
-      details: { engine: choice },
-    });
+  if (choice === 'auto') return openFastest();
+  const name = engineNames.find((known) => known === choice);
+  if (name) return { engine: await engines[name](true), reason: `${name}: asked for` };
+  throw new UnsupportedError(`unknown engine "${choice}"`, {
+    hint: `use one of ${engineChoices.join(', ')}`,
+    details: { engine: choice },
+  });
+}
+
+async function openFastest(): Promise<OpenedEngine> {
   const passed: string[] = [];
-  for (const name of tfjsBackends) {
+  for (const name of engineNames) {
     try {
-      const engine = await openTfjs(name);
+      const engine = await engines[name](false);
       return { engine, reason: [`${name}: the fastest engine that starts here`, ...passed].join('; ') };
     } catch (error) {
       passed.push(error instanceof Error ? error.message : String(error));

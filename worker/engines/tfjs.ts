@@ -1,27 +1,37 @@
 import { dirname } from 'node:path';
 import { createRequire } from 'node:module';
+import { types } from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 import { BackendWasm, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
-import { UnsupportedError } from '../../protocol/errors.js';
+import { TooLargeError, UnsupportedError } from '../../protocol/errors.js';
 import type { Engine, EngineMemory } from './engine.js';
-import { checkAllocated } from './wasm-memory.js';
+import { checkAllocated, memoryUsedUp } from './wasm-memory.js';
 import { copyColumns, copyRowsById, addColumns, addRowsById, checkIds } from './host-copies.js';
 import type { ConvolutionOptions } from './operations.js';
 import { loadTensorflow } from './tensorflow/load.js';
+import * as onDevice from './device-copies.js';
+import { largeTiles, matmulProgram, setMatmulProgram, startWebgpu } from './webgpu.js';
+import type { Webgpu } from './webgpu.js';
 
 export type TfjsTensor = tf.Tensor;
-/** Fastest first. */
-export const tfjsBackends = ['tensorflow', 'wasm', 'cpu'] as const;
-export type TfjsBackend = (typeof tfjsBackends)[number];
+export type TfjsBackend = 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
 
 /**
  * Starts a TensorFlow.js backend in this thread (wasm: one single-threaded instance, its binary read from the
- * installed package; tensorflow: libtensorflow, if it has been built). Throws `UnsupportedError` if it does not start.
+ * installed package; tensorflow: libtensorflow, if it has been built; webgpu: `onCpu` allows an adapter that is no GPU).
+ * Throws `UnsupportedError` if it does not start.
  */
-export async function openTfjs(backend: TfjsBackend): Promise<Engine<TfjsTensor>> {
+export async function openTfjs(
+  backend: TfjsBackend,
+  { onCpu = false }: { onCpu?: boolean } = {},
+): Promise<Engine<TfjsTensor>> {
   // Silences the advice to install tfjs-node, and leaves out the debug checks.
   tf.enableProdMode();
   let version = `TensorFlow.js ${tf.version_core}`;
+  if (backend === 'webgpu') {
+    const webgpu = await startWebgpu({ onCpu });
+    return new TfjsEngine(backend, `${version}, WebGPU on ${webgpu.description}`, webgpu);
+  }
   if (backend === 'tensorflow') {
     const library = loadTensorflow();
     version += `, TensorFlow ${library.version} (${library.device})`;
@@ -46,14 +56,28 @@ function wasmFolder(): string {
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : JSON.stringify(error));
 
+/**
+ * Of the 4 GiB of a thread: 1 GiB is for the work on one leaf, and of the kept tensors each may have been the right
+ * operand of a product, of which wasm then holds a packed copy of the same size.
+ */
+const wasmKeepLimit = 1.5 * 2 ** 30;
+
 class TfjsEngine implements Engine<tf.Tensor> {
-  readonly #backend = tf.backend();
+  readonly keepLimit: number;
+  readonly #backend: tf.KernelBackend;
   readonly #packedShapes = new WeakMap<object, string>();
+  readonly #webgpu: Webgpu | undefined;
+  #broken: TooLargeError | undefined;
 
   constructor(
     readonly name: TfjsBackend,
     readonly version: string,
-  ) {}
+    webgpu?: Webgpu,
+  ) {
+    this.keepLimit = name === 'wasm' ? wasmKeepLimit : Infinity;
+    this.#backend = tf.engine().findBackend(name);
+    this.#webgpu = webgpu;
+  }
 
   memory(): EngineMemory {
     const { numTensors, numBytes } = tf.memory();
@@ -65,7 +89,11 @@ class TfjsEngine implements Engine<tf.Tensor> {
   }
 
   async download(a: tf.Tensor) {
-    return this.#own(await a.data<'float32'>());
+    try {
+      return this.#own(await a.data<'float32'>());
+    } finally {
+      this.#webgpu?.check();
+    }
   }
 
   /** All backends but wasm keep the very array they are given, and give it back. */
@@ -102,11 +130,13 @@ class TfjsEngine implements Engine<tf.Tensor> {
   }
 
   matmul(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
+    if (this.#webgpu) setMatmulProgram(matmulProgram(a.shape[0], a.shape[1]!, b.shape[1]!));
     return this.#withPacked(b, (right) => tf.matMul(a, right));
   }
 
   conv2d(a: tf.Tensor, kernel: tf.Tensor, { strides, dilation, padding }: ConvolutionOptions): tf.Tensor {
     const around = [[0, 0], [...padding[0]], [...padding[1]], [0, 0]] as tf.backend_util.ExplicitPadding;
+    if (this.#webgpu) setMatmulProgram(largeTiles);
     return this.#withPacked(kernel, (packed) =>
       tf.conv2d(a as tf.Tensor4D, packed as tf.Tensor4D, [...strides], around, 'NHWC', [...dilation]),
     );
@@ -117,6 +147,7 @@ class TfjsEngine implements Engine<tf.Tensor> {
    * through another shape would be read wrongly, without an error. Such a view is copied first.
    */
   #withPacked(operand: tf.Tensor, operation: (operand: tf.Tensor) => tf.Tensor): tf.Tensor {
+    if (this.name !== 'wasm') return this.#run(() => operation(operand));
     const shape = operand.shape.join('×');
     const packed = this.#packedShapes.get(operand.dataId);
     if (packed === undefined) this.#packedShapes.set(operand.dataId, shape);
@@ -201,7 +232,8 @@ class TfjsEngine implements Engine<tf.Tensor> {
   }
 
   /** `tf.slice` on wasm copies all that it cuts from. */
-  sliceRows(a: tf.Tensor, from: number, to: number) {
+  sliceRows(a: tf.Tensor, from: number, to: number): tf.Tensor {
+    if (this.#webgpu) return this.#onDevice(() => onDevice.sliceRows(a, from, to));
     const width = a.size / a.shape[0];
     return this.#onHost([to - from, ...a.shape.slice(1)], [a], (target, source) =>
       target.set(source.subarray(from * width, to * width)),
@@ -209,6 +241,7 @@ class TfjsEngine implements Engine<tf.Tensor> {
   }
 
   gatherRows(a: tf.Tensor, indices: Int32Array): tf.Tensor {
+    if (this.#webgpu) return this.#onDevice(() => onDevice.gatherRows(a, indices));
     if (this.name === 'tensorflow')
       return this.#run(() => tf.tidy(() => tf.gather(a, tf.tensor1d(indices.slice(), 'int32'))));
     const width = a.size / a.shape[0];
@@ -218,31 +251,39 @@ class TfjsEngine implements Engine<tf.Tensor> {
     });
   }
 
-  gatherColumns(a: tf.Tensor, indices: Int32Array) {
+  gatherColumns(a: tf.Tensor, indices: Int32Array): tf.Tensor {
+    if (this.#webgpu) return this.#onDevice(() => onDevice.gatherColumns(a, indices));
     const [rows, columns] = a.shape as [number, number];
     return this.#onHost([rows, indices.length], [a], (target, source) =>
       copyColumns(source, target, indices, columns),
     );
   }
 
-  scatterColumns(a: tf.Tensor, indices: Int32Array, columns: number) {
+  scatterColumns(a: tf.Tensor, indices: Int32Array, columns: number): tf.Tensor {
+    if (this.#webgpu) return this.#onDevice(() => onDevice.scatterColumns(a, indices, columns));
     return this.#onHost([a.shape[0], columns], [a], (target, source) =>
       addColumns(source, target, indices, columns),
     );
   }
 
-  lookupRows(a: tf.Tensor, ids: tf.Tensor) {
+  lookupRows(a: tf.Tensor, ids: tf.Tensor): tf.Tensor {
+    if (this.#webgpu) return this.#onDevice(() => onDevice.lookupRows(a, ids));
     const [rows, width] = a.shape as [number, number];
     return this.#onHost([ids.size, width], [a, ids], (target, source, numbers) =>
       copyRowsById(source, target, checkIds(numbers, rows), width),
     );
   }
 
-  scatterRows(a: tf.Tensor, ids: tf.Tensor, rows: number) {
+  scatterRows(a: tf.Tensor, ids: tf.Tensor, rows: number): tf.Tensor {
+    if (this.#webgpu) return this.#onDevice(() => this.matmul(onDevice.scatterMatrix(ids, rows), a));
     const width = a.shape[1]!;
     return this.#onHost([rows, width], [a, ids], (target, source, numbers) =>
       addRowsById(source, target, checkIds(numbers, rows), width),
     );
+  }
+
+  #onDevice(work: () => tf.Tensor): tf.Tensor {
+    return this.#run(() => tf.tidy(work));
   }
 
   /** wasm and cpu keep their tensors on the host, where copying takes a twentieth of what `tf.gather` takes. */
@@ -269,10 +310,21 @@ class TfjsEngine implements Engine<tf.Tensor> {
 
   /** TensorFlow.js has one current backend a thread; several engines may live in it. */
   #run<R>(operation: () => R): R {
+    if (this.#broken) throw this.#broken;
     // For a backend that has started this takes effect before the promise is returned.
     if (tf.getBackend() !== this.name) void tf.setBackend(this.name);
-    const result = operation();
-    if (result instanceof tf.Tensor) checkAllocated(result);
-    return result;
+    try {
+      const result = operation();
+      if (result instanceof tf.Tensor) checkAllocated(result);
+      return result;
+    } catch (error) {
+      if (error instanceof TooLargeError) this.#broken = error;
+      else if (this.name === 'wasm' && isOutOfBounds(error)) this.#broken = memoryUsedUp(error);
+      throw this.#broken ?? error;
+    }
   }
 }
+
+/** Of an address past the end of the heap, in JavaScript or in wasm: what follows where an allocation failed. */
+const isOutOfBounds = (error: unknown) =>
+  types.isNativeError(error) && ['RangeError', 'RuntimeError'].includes(error.name);

@@ -9,9 +9,14 @@ import { TooLargeError } from '../../protocol/errors.js';
 export function checkAllocated(tensor: tf.Tensor): void {
   const backend = tf.backend();
   if (!(backend instanceof BackendWasm) || tensor.size === 0) return;
-  if (backend.getMemoryOffset(tensor.dataId) !== 0) return;
-  throw new TooLargeError("the engine's memory is used up: wasm has 4 GiB a thread", {
-    hint: 'give the worker a smaller cache, or ask for fewer right-hand sides at once or smaller leaves; restart this thread',
-    details: { engine: 'wasm', shape: tensor.shape, bytes: tf.memory().numBytes },
+  if (backend.getMemoryOffset(tensor.dataId) === 0) throw memoryUsedUp();
+}
+
+/** What was written to address 0 may have been anything: the engine is not to be used again. */
+export function memoryUsedUp(cause?: unknown): TooLargeError {
+  return new TooLargeError("the engine's memory is used up: wasm has 4 GiB a thread", {
+    hint: 'ask for smaller leaves (--leaf-rows) or fewer right-hand sides at once, or give the worker a smaller cache (--cache-bytes); restart this worker',
+    details: { engine: 'wasm', bytes: tf.memory().numBytes },
+    cause,
   });
 }

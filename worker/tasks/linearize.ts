@@ -10,8 +10,9 @@ export async function linearizeLeaves<T>(
 ): Promise<Sums> {
   const sum = new TreeSum(operator.leaves.length);
   operator.moveTo(point);
-  for (const index of leaves) {
-    const { loss, gradient } = await operator.lossAndGradient(operator.leaves[index]!);
+  const planned = operator.plan(leaves);
+  for (const [place, index] of leaves.entries()) {
+    const { loss, gradient } = await operator.lossAndGradient(planned[place]!);
     const values = new Float64Array(1 + gradient.length);
     values[0] = loss;
     values.set(gradient, 1);

@@ -15,9 +15,10 @@ export async function multiplyLeaves<T>(
   const bound = operator.moveTo(point);
   const sum = new TreeSum(operator.leaves.length);
   const { hvp, network } = operator.input;
+  const planned = operator.plan(leaves);
   if (hvp.mode === 'finite-difference') {
-    for (const index of leaves) {
-      const batch = await operator.batch(operator.leaves[index]!);
+    for (const [place, index] of leaves.entries()) {
+      const batch = await operator.batch(planned[place]!);
       const values = await finiteDifference(
         engine,
         network,
@@ -33,8 +34,8 @@ export async function multiplyLeaves<T>(
   }
   const tangent = prepareTangent(engine, bound, vectors, count);
   try {
-    for (const index of leaves) {
-      const values = await operator.withLinearization(operator.leaves[index]!, (linearization) =>
+    for (const [place, index] of leaves.entries()) {
+      const values = await operator.withLinearization(planned[place]!, (linearization) =>
         product(engine, linearization, tangent),
       );
       sum.add({ level: 0, index }, values);

@@ -2,9 +2,9 @@ import { expect, it } from '@jest/globals';
 import type { Network } from '../../../protocol/model.js';
 import { finiteDifference } from '../../../worker/curvature/finite-difference.js';
 import { openEngine } from '../../../worker/engines/select.js';
+import { describeEngines } from '../../support/engines.js';
 import { referenceHvp, relativeError } from '../../support/reference.js';
 import { randomProblem } from './problem.js';
-import { describeEngines } from '../../support/engines.js';
 
 describeEngines('finiteDifference on %s', (name) => {
   it('gives the two-weight example of the notebook with its step of 1e-2', async () => {

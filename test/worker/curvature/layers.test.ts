@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { activations } from '../../../protocol/layers.js';
 import type { LayerDescription } from '../../../protocol/layers.js';
 import { BadRequestError } from '../../../protocol/errors.js';
@@ -13,6 +13,7 @@ import { bindNetwork } from '../../../worker/curvature/network.js';
 import { selfCheck } from '../../../worker/curvature/self-check.js';
 import type { Engine } from '../../../worker/engines/engine.js';
 import { openEngine } from '../../../worker/engines/select.js';
+import { describeEngines, isSlow } from '../../support/engines.js';
 import type { EngineTensor } from '../../../worker/engines/select.js';
 import { dot, norm } from '../../../worker/curvature/vectors.js';
 import {
@@ -281,59 +282,65 @@ const cases: Record<string, Case> = {
   ),
 };
 
-describe.each(['wasm', 'cpu'])('%s', (name) => {
+describeEngines('%s', (name) => {
   let engine: Engine<EngineTensor>;
   beforeAll(async () => {
     ({ engine } = await openEngine(name));
   });
 
   for (const [index, [title, { shape, layers, feature }]] of Object.entries(cases).entries())
-    it(`product and evaluate: ${title} equal float64, symmetric, by rows, without a leak`, async () => {
-      const before = engine.memory();
-      const description = {
-        input: { shape },
-        layers,
-        loss: index % 2 ? 'softmaxCrossEntropy' : 'squaredError',
-      } as const;
-      const problem = networkProblem(description, 5, 100 + index, { size: 0.7, ...(feature && { feature }) });
-      const { network, parameters, batch, referenceRows } = problem;
-      const p = parameters.length;
-      const bound = bindNetwork(engine, network, parameters);
-      const whole = linearize(engine, bound, batch);
-      expect(engine.memory().tensors - before.tensors).toBe(bound.held.length + whole.held.length);
+    (isSlow(name) && index % 8 !== 0 ? it.skip : it)(
+      `product and evaluate: ${title} equal float64, symmetric, by rows, without a leak`,
+      async () => {
+        const before = engine.memory();
+        const description = {
+          input: { shape },
+          layers,
+          loss: index % 2 ? 'softmaxCrossEntropy' : 'squaredError',
+        } as const;
+        const problem = networkProblem(description, 5, 100 + index, {
+          size: 0.7,
+          ...(feature && { feature }),
+        });
+        const { network, parameters, batch, referenceRows } = problem;
+        const p = parameters.length;
+        const bound = bindNetwork(engine, network, parameters);
+        const whole = linearize(engine, bound, batch);
+        expect(engine.memory().tensors - before.tensors).toBe(bound.held.length + whole.held.length);
 
-      const { loss, gradient } = await evaluate(engine, bound, batch);
-      const expected = referenceGradient(network, parameters, referenceRows);
-      expect(relativeError(gradient, expected.gradient)).toBeLessThan(tolerance);
-      expect(Math.abs(loss - expected.loss)).toBeLessThan(tolerance * expected.loss);
+        const { loss, gradient } = await evaluate(engine, bound, batch);
+        const expected = referenceGradient(network, parameters, referenceRows);
+        expect(relativeError(gradient, expected.gradient)).toBeLessThan(tolerance);
+        expect(Math.abs(loss - expected.loss)).toBeLessThan(tolerance * expected.loss);
 
-      const some = selectRows(engine, whole, Int32Array.of(3, 0, 3));
-      const reselected = selectRows(engine, some, Int32Array.of(1, 0, 2));
-      for (const count of [1, 3]) {
-        const vectors = problem.uniform(count * p);
-        const tangent = prepareTangent(engine, bound, vectors, count);
-        const products = await product(engine, whole, tangent);
-        const ofSome = await product(engine, some, tangent);
-        for (let k = 0; k < count; k++) {
-          const own = (values: Float32Array) => values.subarray(k * p, (k + 1) * p);
-          const hv = referenceHvp(network, parameters, referenceRows, own(vectors));
-          expect(relativeError(own(products), hv)).toBeLessThan(tolerance);
-          const rows = [3, 0, 3].map((row) => referenceRows[row]!);
-          const hvOfSome = referenceHvp(network, parameters, rows, own(vectors));
-          expect(relativeError(own(ofSome), hvOfSome)).toBeLessThan(tolerance);
+        const some = selectRows(engine, whole, Int32Array.of(3, 0, 3));
+        const reselected = selectRows(engine, some, Int32Array.of(1, 0, 2));
+        for (const count of isSlow(name) ? [3] : [1, 3]) {
+          const vectors = problem.uniform(count * p);
+          const tangent = prepareTangent(engine, bound, vectors, count);
+          const products = await product(engine, whole, tangent);
+          const ofSome = await product(engine, some, tangent);
+          for (let k = 0; k < count; k++) {
+            const own = (values: Float32Array) => values.subarray(k * p, (k + 1) * p);
+            const hv = referenceHvp(network, parameters, referenceRows, own(vectors));
+            expect(relativeError(own(products), hv)).toBeLessThan(tolerance);
+            const rows = [3, 0, 3].map((row) => referenceRows[row]!);
+            const hvOfSome = referenceHvp(network, parameters, rows, own(vectors));
+            expect(relativeError(own(ofSome), hvOfSome)).toBeLessThan(tolerance);
+          }
+          if (count > 1) {
+            const [u, v] = [vectors.subarray(0, p), vectors.subarray(p, 2 * p)];
+            const [hu, hv] = [products.subarray(0, p), products.subarray(p, 2 * p)];
+            expect(Math.abs(dot(u, hv) - dot(v, hu))).toBeLessThan(tolerance * norm(u) * norm(hv));
+          }
+          const again = await product(engine, reselected, tangent);
+          expect(relativeError(again, ofSome)).toBeLessThan(tolerance);
+          engine.dispose(tangent.held);
         }
-        if (count > 1) {
-          const [u, v] = [vectors.subarray(0, p), vectors.subarray(p, 2 * p)];
-          const [hu, hv] = [products.subarray(0, p), products.subarray(p, 2 * p)];
-          expect(Math.abs(dot(u, hv) - dot(v, hu))).toBeLessThan(tolerance * norm(u) * norm(hv));
-        }
-        const again = await product(engine, reselected, tangent);
-        expect(relativeError(again, ofSome)).toBeLessThan(tolerance);
-        engine.dispose(tangent.held);
-      }
-      engine.dispose([...some.held, ...reselected.held, ...whole.held, ...bound.held]);
-      expect(engine.memory()).toEqual(before);
-    });
+        engine.dispose([...some.held, ...reselected.held, ...whole.held, ...bound.held]);
+        expect(engine.memory()).toEqual(before);
+      },
+    );
 
   it.each([
     'conv2d strides that leave a rest',
@@ -399,7 +406,8 @@ describe.each(['wasm', 'cpu'])('%s', (name) => {
     expect(engine.memory()).toEqual(before);
   });
 
-  it('embedding: an id that is none is named', () => {
+  // On a GPU, which cannot throw, such an id makes the product NaN.
+  (name === 'webgpu' ? it.skip : it)('embedding: an id that is none is named', () => {
     const layers = [{ type: 'embedding', vocabulary: 5, units: 3 }, ...head];
     const description = { input: { shape: [2] }, layers, loss: 'squaredError' } as const;
     for (const wrong of [5, -1, 0.5]) {

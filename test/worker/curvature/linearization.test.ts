@@ -17,13 +17,13 @@ import type { Engine } from '../../../worker/engines/engine.js';
 import { openEngine } from '../../../worker/engines/select.js';
 import type { EngineTensor } from '../../../worker/engines/select.js';
 import { referenceGradient, referenceHvp, relativeError } from '../../support/reference.js';
+import { describeEngines, isSlow } from '../../support/engines.js';
 import { randomProblem } from './problem.js';
 import type { Problem } from './problem.js';
-import { describeEngines } from '../../support/engines.js';
 
 /**
  * Float32 has 6e-8; a product passes through at most seven matrix products of at most 40 terms and transcendental
- * functions of a few ulp. Measured: at most 1e-6.
+ * functions of a few ulp. Measured: at most 1e-6 on every engine, webgpu on SwiftShader included.
  */
 const tolerance = 3e-6;
 
@@ -75,9 +75,9 @@ describeEngines('%s', (name) => {
     for (const activation of ['linear', 'relu', 'tanh', 'sigmoid', 'softplus'] as const)
       it(`product and evaluate: ${activation} with ${loss} equal float64, 1–3 layers, with and without bias`, async () => {
         let seed = 1;
-        for (const useBias of [true, false])
-          for (const units of [[3], [4, 3], [5, 4, 2]])
-            for (const count of [1, 3, 7]) {
+        for (const useBias of isSlow(name) ? [true] : [true, false])
+          for (const units of isSlow(name) ? [[5, 4, 2]] : [[3], [4, 3], [5, 4, 2]])
+            for (const count of isSlow(name) ? [3] : [1, 3, 7]) {
               const shape = { width: 4, units, activation, loss, useBias };
               // A kink within the reference's own differences would be no fault of ours: these seeds have none.
               await expectReference(randomProblem(shape, 2 * seed + 1, seed), count);
@@ -86,7 +86,7 @@ describeEngines('%s', (name) => {
       });
 
   it('product: an activation on the last layer equals float64', async () => {
-    for (const lastActivation of activations) {
+    for (const lastActivation of isSlow(name) ? (['tanh'] as const) : activations) {
       const shape = { width: 3, units: [4, 2], activation: 'tanh', lastActivation, useBias: true } as const;
       await expectReference(randomProblem({ ...shape, loss: 'squaredError' }, 9, 5), 2);
       await expectReference(randomProblem({ ...shape, loss: 'sigmoidCrossEntropy' }, 9, 6), 2);
@@ -124,7 +124,7 @@ describeEngines('%s', (name) => {
   );
 
   it('product: saturated hidden units give no NaN and equal float64', async () => {
-    for (const activation of ['tanh', 'sigmoid', 'softplus', 'relu'] as const) {
+    for (const activation of isSlow(name) ? (['tanh'] as const) : activations) {
       const problem = randomProblem(
         { width: 3, units: [4, 2], activation, loss: 'squaredError', useBias: true },
         7,
@@ -166,12 +166,12 @@ describeEngines('%s', (name) => {
           expect(norm(sum.map((value, i) => value - hu[i]! - hv[i]!))).toBeLessThan(1e-5 * size);
         },
       ),
-      { numRuns: 40 },
+      { numRuns: isSlow(name) ? 4 : 40 },
     );
   });
 
   it('selectRows: all rows in order give the same bits, some rows the product of a batch of those', async () => {
-    for (const activation of activations) {
+    for (const activation of isSlow(name) ? (['tanh'] as const) : activations) {
       const shape = {
         width: 4,
         units: [5, 3],
@@ -220,7 +220,7 @@ describeEngines('%s', (name) => {
     engine.dispose(bound.held);
   });
 
-  it('product: 200 of them, and what they were made of, leave no tensor behind', async () => {
+  it('product: many of them, and what they were made of, leave no tensor behind', async () => {
     const shape = {
       width: 4,
       units: [5, 3],
@@ -234,7 +234,7 @@ describeEngines('%s', (name) => {
     const linearization = linearize(engine, bound, batch);
     const ready = engine.memory();
     expect(ready.tensors - before.tensors).toBe(bound.held.length + linearization.held.length);
-    for (let i = 0; i < 200; i++) {
+    for (let i = 0; i < (isSlow(name) ? 3 : 200); i++) {
       const tangent = prepareTangent(engine, bound, uniform(3 * parameters.length), 3);
       const some = selectRows(engine, linearization, Int32Array.of(1, 5));
       await product(engine, some, tangent);

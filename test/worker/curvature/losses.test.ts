@@ -12,7 +12,7 @@ import {
 import { bindNetwork } from '../../../worker/curvature/network.js';
 import { openEngine } from '../../../worker/engines/select.js';
 import { times } from '../../support/dense.js';
-import { describeEngines } from '../../support/engines.js';
+import { describeEngines, isSlow } from '../../support/engines.js';
 import {
   referenceGaussNewton,
   referenceGradient,
@@ -63,7 +63,7 @@ describeEngines('losses on %s', (name) => {
   }
 
   for (const kind of kinds)
-    for (const weighted of [false, true]) {
+    for (const weighted of isSlow(name) ? [true] : [false, true]) {
       const title = `${kind.loss}${'distributions' in kind ? ' with distributions' : ''}${weighted ? ', weighted' : ''}`;
       const problem = (seed: number, size = 1) =>
         randomProblem(
@@ -79,7 +79,7 @@ describeEngines('losses on %s', (name) => {
           const size = p.parameters.length;
           for (const indices of [undefined, Int32Array.of(5, 0, 2, 2)]) {
             const expected = reference(p, curvature, indices);
-            for (const count of [1, 3]) {
+            for (const count of isSlow(name) ? [3] : [1, 3]) {
               const vectors = p.uniform(count * size);
               const values = await multiply(p, curvature, vectors, count, indices);
               for (let k = 0; k < count; k++) {

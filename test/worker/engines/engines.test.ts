@@ -1,6 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { UnsupportedError } from '../../../protocol/errors.js';
+import { BadRequestError, UnsupportedError } from '../../../protocol/errors.js';
 import { openEngine } from '../../../worker/engines/select.js';
+import type { EngineTensor } from '../../../worker/engines/select.js';
+import { matmulProgram } from '../../../worker/engines/webgpu.js';
 import { describeEngines, engines } from '../../support/engines.js';
 
 const exact = {
@@ -18,14 +20,14 @@ function distance(found: Float32Array, expected: readonly number[]): number {
 }
 
 describe('openEngine', () => {
-  it('auto: takes the fastest that is here, and says why', async () => {
+  it('auto: takes the fastest that is here, never a GPU that is none, and says why', async () => {
     const { engine, reason } = await openEngine('auto');
-    expect(engine.name).toBe(engines[0]);
+    expect(engine.name).toBe(engines.find((name) => name !== 'webgpu'));
     expect(engine.version).toMatch(/^TensorFlow\.js 4\./);
     expect(reason).toMatch(
       engine.name === 'tensorflow'
         ? /^tensorflow: the fastest engine that starts here$/
-        : /^wasm: .*; libtensorflow has not been built here$/,
+        : /^wasm: .*; libtensorflow has not been built here; webgpu: (the only adapter computes on the CPU|no adapter|Dawn is not there)/,
     );
   });
 
@@ -100,6 +102,28 @@ describeEngines('%s', (name) => {
     });
   });
 
+  it('matmul: a long inner axis gives the float64 sums, and the same bits every time', async () => {
+    const { engine } = await openEngine(name);
+    const before = engine.memory();
+    const [m, inner, n] = [16, 2048, 16];
+    const values = (length: number, step: number) =>
+      Float32Array.from({ length }, (_, i) => Math.fround(Math.sin(step * i)));
+    const [left, right] = [values(m * inner, 0.7), values(inner * n, 1.3)];
+    const [a, b] = [engine.upload(left, [m, inner]), engine.upload(right, [inner, n])];
+    const [first, second] = [engine.matmul(a, b), engine.matmul(a, b)];
+    const product = await engine.download(first);
+    expect(await engine.download(second)).toEqual(product);
+    const expected = Float64Array.from({ length: m * n }, (_, i) => {
+      let sum = 0;
+      for (let k = 0; k < inner; k++) sum += left[Math.floor(i / n) * inner + k]! * right[k * n + (i % n)]!;
+      return sum;
+    });
+    // 2048 terms of size 1/2, each rounded to 6e-8 at worst in the same direction.
+    for (const [i, value] of product.entries()) expect(Math.abs(value - expected[i]!)).toBeLessThan(1e-4);
+    engine.dispose([a, b, first, second]);
+    expect(engine.memory()).toEqual(before);
+  });
+
   it('gatherRows: takes rows of any rank in order, with repeats', async () => {
     const { engine } = await openEngine(name);
     const a = engine.upload(
@@ -110,6 +134,44 @@ describeEngines('%s', (name) => {
     expect(engine.shape(rows)).toEqual([3, 2, 2]);
     expect(Array.from(await engine.download(rows))).toEqual([8, 9, 10, 11, 0, 1, 2, 3, 8, 9, 10, 11]);
     engine.dispose([a, rows]);
+  });
+
+  it('slices, gathers and scatters: whole rows and columns, with repeats, gaps and zeros', async () => {
+    const { engine } = await openEngine(name);
+    const before = engine.memory();
+    // 1 2 3
+    // 4 5 6
+    const a = engine.upload(Float32Array.of(1, 2, 3, 4, 5, 6), [2, 3]);
+    const ids = engine.upload(Float32Array.of(1, 0, 1), [3]);
+    const values = async (tensor: EngineTensor) => {
+      const found = Array.from(await engine.download(tensor));
+      engine.dispose([tensor]);
+      return found;
+    };
+    expect(await values(engine.sliceRows(a, 1, 2))).toEqual([4, 5, 6]);
+    expect(await values(engine.gatherColumns(a, Int32Array.of(2, -1, 0, 0)))).toEqual([
+      3, 0, 1, 1, 6, 0, 4, 4,
+    ]);
+    expect(await values(engine.scatterColumns(a, Int32Array.of(3, 1, 3), 4))).toEqual([
+      0, 2, 0, 4, 0, 5, 0, 10,
+    ]);
+    expect(await values(engine.scatterColumns(a, Int32Array.of(-1, 0, 1), 2))).toEqual([2, 3, 5, 6]);
+    const rows = engine.lookupRows(a, ids);
+    expect(engine.shape(rows)).toEqual([3, 3]);
+    expect(await values(engine.scatterRows(rows, ids, 3))).toEqual([1, 2, 3, 8, 10, 12, 0, 0, 0]);
+    expect(await values(rows)).toEqual([4, 5, 6, 1, 2, 3, 4, 5, 6]);
+    engine.dispose([a, ids]);
+    expect(engine.memory()).toEqual(before);
+  });
+
+  it('lookupRows: an id that is none gives an error or NaN, never another row', async () => {
+    const { engine } = await openEngine(name);
+    const a = engine.upload(Float32Array.of(1, 2), [2, 1]);
+    for (const wrong of [-1, 2, 0.5]) {
+      const ids = engine.upload(Float32Array.of(0, wrong), [2]);
+      if (name !== 'webgpu') expect(() => engine.lookupRows(a, ids)).toThrow(BadRequestError);
+      else expect(Array.from(await engine.download(engine.lookupRows(a, ids)))).toEqual([1, NaN]);
+    }
   });
 
   // Each element is within some units in the last place (2⁻²⁴ = 6e-8); the sums of 96 terms add up as many roundings.
@@ -154,5 +216,14 @@ describeEngines('%s', (name) => {
     expect(engine.shape(sums)).toEqual([1, n]);
     expect(distance(await engine.download(sums), columns)).toBeLessThan(1e-6);
     engine.dispose([a, b, transposed, product, sums]);
+  });
+});
+
+describe('matmulProgram', () => {
+  it('never leaves a long inner axis to the backend, which would add in the order of finishing', () => {
+    expect(matmulProgram(64, 1999, 64)).toBe(-1);
+    expect(matmulProgram(8, 5000, 16)).toBe(-1); // The backend reduces outputs of at most 128 values in one order.
+    expect(matmulProgram(64, 2000, 64)).toBe(2);
+    expect(matmulProgram(784, 2000, 256)).toBe(3);
   });
 });
