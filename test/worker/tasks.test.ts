@@ -43,12 +43,13 @@ beforeAll(async () => {
   spec = {
     operator: 'op',
     network: networkSchema.parse({
-      input: { width: 3 },
+      input: { shape: [3] },
       layers: [{ type: 'dense', units: 1, useBias: false }],
       loss: 'squaredError',
     }),
     dataset: { name: 'd', sha256: manifestDigest(manifest) },
     leafRows: 7,
+    curvature: 'hessian',
     hvp: { mode: 'exact' },
   };
   await calls.call(worker.id, { task: 'open', ...spec }, never);
