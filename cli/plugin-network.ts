@@ -6,7 +6,7 @@ import { loadPlugins } from '../worker/plugins/plugin-file.js';
 export interface PluginOptions {
   plugin?: string;
   objective?: string;
-  width?: number;
+  input?: string;
   l2: number;
   l2Biases: boolean;
 }
@@ -22,11 +22,13 @@ export async function describePlugin(file: string, options: PluginOptions): Prom
       name === undefined ? `${file} has several objectives` : `${file} has no objective "${name}"`,
       { hint: `say --objective ${names.join(' | ')}` },
     );
-  if (options.width === undefined)
-    throw new BadRequestError('the number of features is missing', { hint: 'say --width 784' });
+  if (options.input === undefined)
+    throw new BadRequestError('the shape of a row is missing', {
+      hint: 'say --input 784, or --input 28x28x1',
+    });
   const parameters = Object.entries(objective.parameters).map(([key, shape]) => ({ name: key, shape }));
   const description = {
-    input: { shape: [options.width] },
+    input: { shape: options.input.split('x').map(Number) },
     plugin: { name, parameters },
     l2: options.l2,
     ...(!options.l2Biases && { l2Biases: false }),

@@ -37,9 +37,6 @@ export const networkSchema = z.strictObject({
   l2Biases: z.boolean().optional(),
 });
 
-/** Layers with a loss, or the user's own loss function. */
-export const anyNetworkSchema = z.union([networkSchema, pluginNetworkSchema]);
-
 const stored = {
   format: z.literal('ihvp-model'),
   version: z.literal(1),
@@ -51,6 +48,7 @@ export const modelSchema = z.union([networkSchema.extend(stored), pluginNetworkS
 
 export type Loss = (typeof losses)[number];
 export type Network = z.infer<typeof networkSchema>;
+/** Layers with a loss, or the user's own loss function. */
 export type AnyNetwork = Network | PluginNetwork;
 export type Model = z.infer<typeof modelSchema>;
 /** What decides shapes and parameters. */
@@ -72,14 +70,11 @@ export interface ParameterLayout {
   count: number;
 }
 
-/** What says which parameters there are. */
-export type Parameterised = Architecture | Pick<PluginNetwork, 'plugin'>;
-
 /**
- * Where each array lies in θ: layer by layer in the order of the list, `<layer>/kernel` before `<layer>/bias`; for a
- * plugin its arrays in their order. Throws what `resolveLayers` throws.
+ * Where each array lies in θ: layer by layer in the order of the list, `<layer>/kernel` before `<layer>/bias`; the
+ * arrays of a plugin in their order. Throws what `resolveLayers` throws.
  */
-export function parameterLayout(network: Parameterised): ParameterLayout {
+export function parameterLayout(network: Architecture | Pick<PluginNetwork, 'plugin'>): ParameterLayout {
   if ('plugin' in network) return pluginLayout(network.plugin);
   const slices: ParameterSlice[] = [];
   let count = 0;

@@ -23,6 +23,7 @@ export const pluginSchema = z.strictObject({
 });
 
 export const pluginNetworkSchema = z.strictObject({
+  /** The shape of one row. A dataset's features are its values, row-major. */
   input: z.strictObject({ shape: shapeSchema }),
   plugin: pluginSchema,
   /** Regularisation: the objective is mean ℓ + (l2/2)·‖θ‖², so the Hessian gains l2·I. */

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { errorSchema, selfCheckSchema } from './jobs.js';
-import { anyNetworkSchema } from './model.js';
+import { networkSchema } from './model.js';
 import { limits, nameSchema, sha256Schema } from './names.js';
+import { pluginNetworkSchema } from './plugin-model.js';
 import { curvatures, hvpSchema } from './requests.js';
 
 /** A block of vectors that was sent as frames on `blocks.<owner>.sent`; missing frames are asked for from the owner. */
@@ -30,7 +31,7 @@ export const datasetRefSchema = z.strictObject({ name: nameSchema, sha256: sha25
 /** What makes an operator. */
 export const operatorSchema = z.strictObject({
   operator,
-  network: anyNetworkSchema,
+  network: z.union([networkSchema, pluginNetworkSchema]),
   dataset: datasetRefSchema,
   leafRows: z.int().min(1).max(limits.leafRows),
   curvature: z.enum(curvatures),

@@ -86,7 +86,7 @@ export function addModelCommands(program: Command): void {
     .addOption(lossOption())
     .option('--plugin <file>', 'a loss function of your own, in the file that the workers were started with')
     .option('--objective <name>', 'which of its objectives, if it has several')
-    .option('--width <n>', 'features of a row, with --plugin', parseInteger)
+    .option('--input <shape>', 'the shape of a row, 784 or 28x28x1, with --plugin')
     .addOption(new Option('--init <how>', 'initial parameters').choices(['zeros', 'glorot']).default('zeros'))
     .addOption(
       new Option(
@@ -220,15 +220,14 @@ async function store(
 }
 
 function shapeText(model: Model): string {
-  const input = model.input.shape.join('×');
-  if (isPlugin(model)) return `${input} → ${model.plugin.name}`;
+  if (isPlugin(model)) return `${model.input.shape.join('×')} → ${model.plugin.name}`;
   const layers = model.layers.map((layer) => {
     const size = 'units' in layer ? layer.units : 'filters' in layer ? layer.filters : undefined;
     const kind = layer.type === 'dense' ? '' : layer.type;
     const activation = 'activation' in layer && layer.activation !== 'linear' ? layer.activation : '';
     return [kind, size, activation].filter((part) => part !== '' && part !== undefined).join(' ');
   });
-  return [input, ...layers].join(' → ');
+  return [model.input.shape.join('×'), ...layers].join(' → ');
 }
 
 const lossText = (model: Model) => (isPlugin(model) ? 'a function of your own' : model.loss);

@@ -2,7 +2,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { headers } from '@nats-io/nats-core';
 import { logisticRegression } from '../../datasets/synthetic.js';
 import { TooLargeError } from '../../protocol/errors.js';
+import { BlockOutbox } from '../../protocol/block-outbox.js';
 import { endpoints, type EndpointName } from '../../protocol/services.js';
+import type { OperatorSpec } from '../../protocol/tasks.js';
 import { rejection } from '../support/datasets.js';
 import { TestFarm } from '../support/farm.js';
 
@@ -208,6 +210,20 @@ describe('subjects', () => {
       expect([...littered].filter((subject) => subject.includes(part)).length).toBeGreaterThan(0);
   });
 
+  it('clients that listen hear what is well formed and no more', async () => {
+    const { nc, names } = farm.client;
+    const present = farm.client.workers();
+    await litter([names.worker('ghost').heartbeat]);
+    expect(await present).toHaveLength(2);
+    const { id } = await farm.client.submit(lissa);
+    const seen: number[] = [];
+    const ended = farm.client.watch(id, { onProgress: ({ iteration }) => void seen.push(iteration) });
+    await litter([names.job(id).progress, names.job(id).state]);
+    nc.publish(names.job(id).state, JSON.stringify({ id, state: 'done' }));
+    expect(await ended).toMatchObject({ id, state: 'done', request: { type: 'solve' } });
+    expect(Math.max(...seen)).toBe(40);
+  });
+
   it('a heartbeat of a worker that is not there costs a retry at most', async () => {
     const [worker] = await farm.client.workers();
     const { nc, names } = farm.client;
@@ -220,25 +236,34 @@ describe('subjects', () => {
 
   it('tasks that ask for what is not there are refused by the worker, which goes on', async () => {
     const { nc, names } = farm.client;
-    const { operator, ...dataset } = await openOperator();
+    const { report } = await farm.ask({ type: 'gradient', model: 'good', dataset: 'good' });
+    const { leaves: _, rows: __, leafRows, ...dataset } = report.dataset;
+    const operator = 'stranger';
+    const spec: OperatorSpec = {
+      operator,
+      network,
+      dataset,
+      leafRows,
+      curvature: 'hessian',
+      hvp: { mode: 'exact' },
+    };
     const [worker] = await farm.client.workers();
     const task = async (body: object) =>
       (await nc.request(names.worker(worker!.id).task, JSON.stringify(body), { timeout: 10_000 })).json();
-    expect(await task({ task: 'open', operator, ...dataset })).toMatchObject({ ok: true });
-    const block = { owner: operator, id: 0, dtype: 'float32', values: 4, frames: 1 };
+    expect(await task({ task: 'open', ...spec })).toMatchObject({ ok: true });
+    const outbox = new BlockOutbox(nc, names, operator);
+    const block = await outbox.send(Float32Array.of(0.1, 0.2, 0.3, 0), 1);
     const point = { id: 0, parameters: block };
     const linearize = { task: 'linearize', operator, point, leaves: [{ start: 0, end: 1 }] };
     const refused = (code: string) => ({ ok: false, error: { code } });
     expect(await task({ ...linearize, operator: 'other' })).toMatchObject(refused('unknown-operator'));
     const wrongLength = { ...linearize, point: { id: 0, parameters: { ...block, values: 5 } } };
     expect(await task(wrongLength)).toMatchObject(refused('shape-mismatch'));
-    // The parameters were never sent.
-    expect(await task(linearize)).toMatchObject(refused('timeout'));
+    const tooMany = { ...linearize, leaves: [{ start: 0, end: 2 ** 40 }] };
+    expect(await task(tooMany)).toMatchObject(refused('shape-mismatch'));
+    const neverSent = { ...linearize, point: { id: 0, parameters: { ...block, id: 99 } } };
+    expect(await task(neverSent)).toMatchObject(refused('timeout'));
+    expect(await task(linearize)).toMatchObject({ ok: true, nodes: [{ level: 0, index: 0 }] });
+    outbox.close();
   });
-
-  async function openOperator() {
-    const { report } = await farm.ask({ type: 'gradient', model: 'good', dataset: 'good' });
-    const { name, sha256, leafRows } = report.dataset;
-    return { operator: 'stranger', network, dataset: { name, sha256 }, leafRows, hvp: { mode: 'exact' } };
-  }
 });

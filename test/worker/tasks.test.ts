@@ -51,6 +51,7 @@ beforeAll(async () => {
     leafRows: 7,
     curvature: 'hessian',
     hvp: { mode: 'exact' },
+    curvature: 'hessian',
   };
   await calls.call(worker.id, { task: 'open', ...spec }, never);
   outbox = new BlockOutbox(nc, names, 'op');

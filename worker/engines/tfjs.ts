@@ -2,8 +2,9 @@ import { dirname } from 'node:path';
 import { createRequire } from 'node:module';
 import * as tf from '@tensorflow/tfjs';
 import { BackendWasm, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
-import { TooLargeError, UnsupportedError } from '../../protocol/errors.js';
+import { UnsupportedError } from '../../protocol/errors.js';
 import type { Engine, EngineMemory } from './engine.js';
+import { checkAllocated } from './wasm-memory.js';
 import { copyColumns, copyRowsById, addColumns, addRowsById, checkIds } from './host-copies.js';
 import type { ConvolutionOptions } from './operations.js';
 import { loadTensorflow } from './tensorflow/load.js';
@@ -254,7 +255,7 @@ class TfjsEngine implements Engine<tf.Tensor> {
     return this.#run(() => {
       if (backend instanceof BackendWasm) {
         const target = tf.engine().makeTensorFromTensorInfo(backend.makeOutput(shape, 'float32'));
-        this.#checkAllocated(target);
+        checkAllocated(target);
         // The views come after the allocation, which may move the heap.
         const view = (tensor: tf.Tensor) => backend.typedArrayFromHeap(tensor) as Float32Array;
         work(view(target), ...inputs.map(view));
@@ -271,16 +272,7 @@ class TfjsEngine implements Engine<tf.Tensor> {
     // For a backend that has started this takes effect before the promise is returned.
     if (tf.getBackend() !== this.name) void tf.setBackend(this.name);
     const result = operation();
-    if (result instanceof tf.Tensor) this.#checkAllocated(result);
+    if (result instanceof tf.Tensor) checkAllocated(result);
     return result;
-  }
-
-  /** Where wasm memory (4 GiB a thread) is used up, the backend goes on at address 0 instead of failing. */
-  #checkAllocated(tensor: tf.Tensor) {
-    if (!(this.#backend instanceof BackendWasm) || this.#backend.getMemoryOffset(tensor.dataId) !== 0) return;
-    throw new TooLargeError("the engine's memory is used up: wasm has 4 GiB a thread", {
-      hint: 'give the worker a smaller cache, or ask for fewer right-hand sides at once or smaller leaves; restart this thread',
-      details: { engine: this.name, shape: tensor.shape, bytes: tf.memory().numBytes },
-    });
   }
 }

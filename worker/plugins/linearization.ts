@@ -19,8 +19,8 @@ import { trace } from './trace.js';
 export interface BoundObjective {
   objective: Objective;
   layout: ParameterLayout;
-  /** Features of a row. */
-  width: number;
+  /** Of the features of a row. */
+  inputShape: readonly number[];
   parameters: readonly tf.Tensor[];
   held: readonly tf.Tensor[];
 }
@@ -42,14 +42,14 @@ export function bindObjective(
   engine: Engine<tf.Tensor>,
   objective: Objective,
   layout: ParameterLayout,
-  width: number,
+  inputShape: readonly number[],
   values: Float32Array,
 ): BoundObjective {
   const parameters = engine.tidy(
     () => uploadVector(layout, values),
     (tensors) => tensors,
   );
-  return { objective, layout, width, parameters, held: parameters };
+  return { objective, layout, inputShape, parameters, held: parameters };
 }
 
 /** Runs loss and gradient once and keeps what products need. Free it with `tape.dispose()`. */
@@ -127,7 +127,7 @@ function recordedPass(engine: Engine<tf.Tensor>, bound: BoundObjective, batch: B
   try {
     return engine.tidy(
       () => {
-        const losses = trace(tape, bound.objective, bound.parameters, batch, bound.width);
+        const losses = trace(tape, bound.objective, bound.parameters, batch, bound.inputShape);
         const rowWeights = batch.weights
           ? tf.tensor(batch.weights.slice(), losses.shape, 'float32')
           : tf.onesLike(losses);

@@ -6,14 +6,14 @@ import type { Plugin } from '../../protocol/plugin-model.js';
 export type TensorFlow = typeof tf;
 
 /**
- * A loss function of the user's. `features` is b × width (float32), `labels` b class ids (int32) or b × m reals
+ * A loss function of the user's. `features` is b × the model's input shape (float32), `labels` b class ids (int32) or b × m reals
  * (float32); the result is the loss of each row: b values, row i depending on row i alone. It is synchronous, and made
  * of operations of the `tf` that it is given.
  */
 export type Loss = (
   tf: TensorFlow,
   parameters: Record<string, tf.Tensor>,
-  features: tf.Tensor2D,
+  features: tf.Tensor,
   labels: tf.Tensor,
 ) => tf.Tensor;
 

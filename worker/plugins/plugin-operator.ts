@@ -1,4 +1,3 @@
-import { inputWidth } from '../../protocol/model.js';
 import type * as tf from '@tensorflow/tfjs';
 import { labelWidth } from '../../datasets/rows.js';
 import { UnsupportedError } from '../../protocol/errors.js';
@@ -77,9 +76,9 @@ export class PluginOperator {
   }
 
   async check(point: ThreadPoint, leaf: Leaf): Promise<SelfCheck> {
-    const width = inputWidth(this.input.network);
+    const { shape } = this.input.network.input;
     const batch = await this.#batch(leaf);
-    return selfCheckObjective(this.engine, this.#objective, this.#layout, width, point.parameters, batch);
+    return selfCheckObjective(this.engine, this.#objective, this.#layout, shape, point.parameters, batch);
   }
 
   async multiply({ point, leaves, vectors, count }: MultiplyInput): Promise<Sums> {
@@ -142,8 +141,8 @@ export class PluginOperator {
   }
 
   #bind(parameters: Float32Array): BoundObjective {
-    const width = inputWidth(this.input.network);
-    return bindObjective(this.engine, this.#objective, this.#layout, width, parameters);
+    const { shape } = this.input.network.input;
+    return bindObjective(this.engine, this.#objective, this.#layout, shape, parameters);
   }
 
   async #batch({ shard, from, to }: Leaf): Promise<Batch> {

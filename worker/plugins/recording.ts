@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { UnsupportedError } from '../../protocol/errors.js';
+import { checkAllocated } from '../engines/wasm-memory.js';
 import { expansions, ruleOf } from './gradients/verified.js';
 import { plainProduct } from './gradients/matrix-product.js';
 import type { Tape } from './tape.js';
@@ -25,8 +26,13 @@ const knownCustomGradients = new Set([
  */
 export function recorded<R>(tape: Tape | undefined, work: () => R): R {
   const engine = tf.engine();
+  const execute = engine.runKernel.bind(engine);
   const native = {
-    runKernel: engine.runKernel.bind(engine),
+    runKernel: (kernel: string, inputs: tf.NamedTensorMap, attrs?: tf.NamedAttrMap) => {
+      const result = execute<tf.Tensor | tf.Tensor[]>(kernel, inputs, attrs);
+      for (const output of [result].flat()) checkAllocated(output);
+      return result;
+    },
     read: engine.read.bind(engine),
     readSync: engine.readSync.bind(engine),
   };

@@ -33,7 +33,7 @@ export async function selfCheckObjective(
   engine: Engine<tf.Tensor>,
   objective: Objective,
   layout: ParameterLayout,
-  width: number,
+  inputShape: readonly number[],
   parameters: Float32Array,
   batch: Batch,
 ): Promise<SelfCheck> {
@@ -47,7 +47,7 @@ export async function selfCheckObjective(
     theta: Float32Array,
     work: (bound: ReturnType<typeof bindObjective>) => Promise<R>,
   ) => {
-    const bound = bindObjective(engine, objective, layout, width, theta);
+    const bound = bindObjective(engine, objective, layout, inputShape, theta);
     try {
       return await work(bound);
     } finally {

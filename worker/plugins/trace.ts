@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { ShapeMismatchError, UnsupportedError } from '../../protocol/errors.js';
+import { sizeOf } from '../../protocol/shapes.js';
 import type { Batch } from '../curvature/batch.js';
 import type { Objective } from './objective.js';
 import { pluginOperations } from './operations.js';
@@ -18,11 +19,11 @@ export function trace(
   { parameters: shapes, loss }: Objective,
   parameters: readonly tf.Tensor[],
   batch: Batch,
-  width: number,
+  inputShape: readonly number[],
 ): tf.Tensor {
   const named = Object.fromEntries(Object.keys(shapes).map((name, index) => [name, parameters[index]!]));
   tape.watch(parameters);
-  const { features, labels } = tensorsOf(batch, width);
+  const { features, labels } = tensorsOf(batch, inputShape);
   const losses: unknown = recorded(tape, () => loss(pluginOperations, named, features, labels));
   if (!isTensor(losses))
     throw new ShapeMismatchError('the loss function returned no tensor', {
@@ -40,12 +41,13 @@ export function trace(
   return losses;
 }
 
-function tensorsOf({ rows, features, labels }: Batch, width: number) {
+function tensorsOf({ rows, features, labels }: Batch, inputShape: readonly number[]) {
+  const width = sizeOf(inputShape);
   if (features.length !== rows * width)
     throw new ShapeMismatchError(`${features.length} features are not ${rows} rows of ${width}`);
   // The cpu backend keeps the very array it is given.
   return {
-    features: tf.tensor2d(features.slice(), [rows, width]),
+    features: tf.tensor(features.slice(), [rows, ...inputShape], 'float32'),
     labels:
       labels instanceof Int32Array
         ? tf.tensor1d(labels.slice(), 'int32')

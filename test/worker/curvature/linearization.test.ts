@@ -70,10 +70,11 @@ describeEngines('%s', (name) => {
     expect(Math.abs(loss - expected.loss)).toBeLessThan(within * expected.loss);
   }
 
+  // Every activation is with every layer in layers.test.ts.
   for (const loss of losses)
-    for (const activation of activations)
+    for (const activation of ['linear', 'relu', 'tanh', 'sigmoid', 'softplus'] as const)
       it(`product and evaluate: ${activation} with ${loss} equal float64, 1–3 layers, with and without bias`, async () => {
-        let seed = activation === 'leakyRelu' ? 1000 : 1;
+        let seed = 1;
         for (const useBias of [true, false])
           for (const units of [[3], [4, 3], [5, 4, 2]])
             for (const count of [1, 3, 7]) {

@@ -24,8 +24,8 @@ describe('selfCheck', () => {
       it(`passes every activation with ${loss} on ${name}, large and small, and leaves no tensor behind`, async () => {
         const { engine } = await openEngine(name);
         const before = engine.memory();
-        for (const activation of activations)
-          for (const [seed, size] of (name === 'cpu' ? [1] : [0.1, 1, 3]).entries()) {
+        for (const activation of loss === 'squaredError' ? activations : (['relu', 'tanh'] as const))
+          for (const [seed, size] of (name === 'wasm' ? [0.1, 1, 3] : [1]).entries()) {
             // exp(ŷ) of outputs in the hundreds is past float32.
             if (loss === 'poisson' && size > 1) continue;
             const shape = { width: 6, units: [8, 5, 3], activation, loss, useBias: seed !== 1 };

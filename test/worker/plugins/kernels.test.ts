@@ -301,7 +301,7 @@ const arrangements: Record<string, Case> = {
     width: 3,
     loss: (t, { w }, x) => {
       const order = t.tensor2d([[1], [0], [1]], undefined, 'int32');
-      const squares = t.square(t.gatherND(w!, order)) as tf.Tensor;
+      const squares: tf.Tensor = t.square(t.gatherND(w!, order));
       return t.sum(t.exp(t.matMul(x, t.scatterND(order, squares, [2, 3]), false, true)), 1);
     },
     // Row 1 comes twice.
@@ -374,7 +374,7 @@ const arrangements: Record<string, Case> = {
   ),
   batchNorm: arranged(
     (t, m) => {
-      const flat = t.reshape(m, [-1, 1, 2, 3]) as tf.Tensor4D;
+      const flat: tf.Tensor4D = t.reshape(m, [-1, 1, 2, 3]);
       const first = t.slice(t.reshape(m, [-1, 6]), [0, 0], [1, 3]);
       return t.batchNorm(
         flat,
@@ -433,7 +433,7 @@ for (const [transposeA, transposeB] of [
     width: 3,
     loss: (t, { w, bias }, x) => {
       const weights = transposeB ? t.transpose(t.reshape(w!, [3, 2])) : t.reshape(w!, [3, 2]);
-      const input = (transposeA ? t.transpose(x) : x) as tf.Tensor;
+      const input = transposeA ? t.transpose(x) : x;
       const hidden = t.fused.matMul({
         a: input,
         b: weights,

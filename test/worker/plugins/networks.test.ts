@@ -114,8 +114,8 @@ const cnn: Case = {
   classes,
   range: [-1, 1],
   loss: (t, p, features, labels) => {
-    const image = t.reshape(features, [-1, 6, 6, 1]) as tf.Tensor4D;
-    const a = t.relu(t.add(t.conv2d(image, p.first as tf.Tensor4D, 1, 'same'), p.firstBias!)) as tf.Tensor4D;
+    const image: tf.Tensor4D = t.reshape(features, [-1, 6, 6, 1]);
+    const a: tf.Tensor4D = t.relu(t.add(t.conv2d(image, p.first as tf.Tensor4D, 1, 'same'), p.firstBias!));
     const b = t.tanh(t.conv2d(t.maxPool(a, 2, 2, 'valid'), p.second as tf.Tensor4D, 1, 'valid'));
     const pooled = t.reshape(t.avgPool(b, 2, 1, 'valid'), [-1, 3]);
     const logits = t.add(t.matMul(pooled, p.dense!), p.bias!);

@@ -21,7 +21,7 @@ async function attempt(engineName: string, loss: Loss, parameters = [1, 2, 3]) {
     engine,
     { parameters: { w: [3] }, loss },
     layout,
-    3,
+    [3],
     Float32Array.from(parameters),
   );
   try {

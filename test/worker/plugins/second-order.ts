@@ -78,7 +78,7 @@ export async function expectSecondOrder(engineName: string, given: Case, toleran
   const total = (values: number[]) => labels.reduce((sum, _, row) => sum + rowLoss(values, row), 0);
 
   const objective = { parameters: given.parameters, loss: watched(given.loss) };
-  const bound = bindObjective(engine, objective, layout, width, Float32Array.from(theta));
+  const bound = bindObjective(engine, objective, layout, [width], Float32Array.from(theta));
   const { loss, gradient } = await evaluate(engine, bound, batch);
   expect(Math.abs(loss - total(theta))).toBeLessThan(tolerance * Math.max(1, Math.abs(total(theta))));
   const h = 1e-4;

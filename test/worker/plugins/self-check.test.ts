@@ -25,7 +25,7 @@ async function check(engineName: string, loss: Loss, scale = 0.5) {
   const parameters = Float32Array.from({ length: layout.count }, () => scale * uniform());
   const before = engine.memory();
   try {
-    return await selfCheckObjective(engine, { parameters: shapes, loss }, layout, 6, parameters, batch);
+    return await selfCheckObjective(engine, { parameters: shapes, loss }, layout, [6], parameters, batch);
   } finally {
     expect(engine.memory()).toEqual(before);
   }

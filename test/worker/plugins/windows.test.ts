@@ -41,7 +41,7 @@ const windows: Record<string, Window> = {
   '1 × 1': { size: [1, 1], stride: [1, 1], dilation: [1, 1], same: true },
 };
 
-const pixels = (x: tf.Tensor2D) => x.reshape<tf.Tensor4D>([-1, height, width, channels]);
+const pixels = (x: tf.Tensor) => x.reshape<tf.Tensor4D>([-1, height, width, channels]);
 const imageOf = (x: number[], scale: number[]) =>
   image(
     x.map((value, i) => value * scale[i % channels]!),
@@ -59,7 +59,7 @@ function convolution({ size, stride, dilation, same }: Window, fused: boolean): 
     width: height * width * channels,
     rows: 2,
     loss: (t, { scale, kernel, bias }, x) => {
-      const input = t.mul(pixels(x), scale!) as tf.Tensor4D;
+      const input: tf.Tensor4D = t.mul(pixels(x), scale!);
       const filter = kernel as tf.Tensor4D;
       const y = fused
         ? t.fused.conv2d({
@@ -101,7 +101,7 @@ function depthwise({ size, stride, dilation, same }: Window, multiplier: number,
     width: height * width * channels,
     rows: 2,
     loss: (t, { scale, kernel }, x) => {
-      const input = t.mul(pixels(x), scale!) as tf.Tensor4D;
+      const input: tf.Tensor4D = t.mul(pixels(x), scale!);
       const filter = kernel as tf.Tensor4D;
       const options = {
         x: input,
@@ -142,7 +142,7 @@ function pool({ size, stride, same }: Window, kind: 'max' | 'average'): Case {
     width: height * width * channels,
     rows: 2,
     loss: (t, { scale }, x) => {
-      const input = t.tanh(t.mul(pixels(x), scale!)) as tf.Tensor4D;
+      const input: tf.Tensor4D = t.tanh(t.mul(pixels(x), scale!));
       const y = kind === 'max' ? t.maxPool(input, size, stride, pad) : t.avgPool(input, size, stride, pad);
       return t.sum(t.square(y), [1, 2, 3]);
     },
@@ -186,7 +186,7 @@ describe.each(['cpu', 'wasm'])('second derivatives of windows on %s', (engine) =
       parameters: { kernel: [3, 2, 2] },
       width: 12,
       loss: (t, { kernel }, x) => {
-        const lines = t.reshape(x, [-1, 6, 2]) as tf.Tensor3D;
+        const lines: tf.Tensor3D = t.reshape(x, [-1, 6, 2]);
         return t.sum(t.tanh(t.conv1d(lines, kernel as tf.Tensor3D, 1, 'valid')), [1, 2]);
       },
       reference: ({ kernel }, x) =>

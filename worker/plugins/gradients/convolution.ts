@@ -46,11 +46,11 @@ function views(x: tf.Tensor, windows: Windows, padding: number): tf.Tensor4D[] {
     [0, 0],
   ];
   const padded = margins.flat().every((length) => length === 0) ? x : tf.pad(x, margins, padding);
-  const lines = tf.reshape(padded, [batch, tall, wide * channels]) as tf.Tensor3D;
+  const lines: tf.Tensor3D = tf.reshape(padded, [batch, tall, wide * channels]);
   const seen: tf.Tensor4D[] = [];
   for (let row = 0; row < filterHeight; row++) {
     const rows = strided(lines, row * dilationHeight, strideHeight, outHeight);
-    const cells = tf.reshape(rows, [batch * outHeight, wide, channels]) as tf.Tensor3D;
+    const cells: tf.Tensor3D = tf.reshape(rows, [batch * outHeight, wide, channels]);
     for (let column = 0; column < filterWidth; column++) {
       const view = strided(cells, column * dilationWidth, strideWidth, outWidth);
       seen.push(tf.reshape(view, [batch, outHeight, outWidth, channels]));
