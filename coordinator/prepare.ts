@@ -38,7 +38,8 @@ export async function prepare(request: Request, stores: Stores): Promise<Prepare
   checkSize(1, model);
   const largestShard = manifest.shards.reduce((most, { rows }) => Math.max(most, rows), 0);
   const wholeShards = request.type === 'solve' && request.method.name === 'lissa';
-  const leafRows = Math.min(request.leafRows ?? (wholeShards ? largestShard : defaultLeafRows), largestShard);
+  const wanted = request.leafRows ?? (wholeShards ? limits.leafRows : defaultLeafRows);
+  const leafRows = Math.min(wanted, largestShard);
   const prepared: Prepared = {
     request,
     model,

@@ -78,7 +78,12 @@ export class ProgressReporter {
     if (!target || residual === undefined || !Number.isFinite(residual)) return counted;
     if (residual <= target) return 1;
     this.#firstResidual ??= residual;
-    const fallen = Math.log(this.#firstResidual / residual) / Math.log(this.#firstResidual / target);
+    const [first, now, last] = [this.#firstResidual, residual, target].map(Math.log) as [
+      number,
+      number,
+      number,
+    ];
+    const fallen = (first - now) / (first - last);
     return Math.max(counted, Math.min(1, fallen));
   }
 }

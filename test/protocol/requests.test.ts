@@ -11,6 +11,7 @@ describe('requestSchema', () => {
   it('fills in the defaults', () => {
     expect(requestSchema.parse(solve)).toEqual({
       ...solve,
+      curvature: 'hessian',
       hvp: { mode: 'exact' },
       damping: 0,
       method: { name: 'cg', tolerance: 1e-5, maxIterations: 500 },

@@ -49,6 +49,7 @@ beforeAll(async () => {
     }),
     dataset: { name: 'd', sha256: manifestDigest(manifest) },
     leafRows: 7,
+    curvature: 'hessian',
     hvp: { mode: 'exact' },
     curvature: 'hessian',
   };
