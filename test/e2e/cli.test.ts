@@ -8,7 +8,7 @@ import { connect } from '../../protocol/client.js';
 import { connectBroker } from '../../protocol/connection.js';
 import type { Manifest } from '../../protocol/dataset.js';
 import type { Job, Report, StoredFile } from '../../protocol/jobs.js';
-import type { Model } from '../../protocol/model.js';
+import type { Model, Network } from '../../protocol/model.js';
 import type { WorkerHeartbeat } from '../../protocol/tasks.js';
 import { coordinatorHeartbeatSchema } from '../../protocol/tasks.js';
 import { decodeVectors, encodeVectors } from '../../protocol/vectors.js';
@@ -185,7 +185,9 @@ describe('a newcomer', () => {
   it('imports a TensorFlow.js model: its gradient is the reference', async () => {
     const weights = Float32Array.of(0.1, -0.2, 0.3, 0.4, -0.5, 0.6, 0.05, -0.05, 0.7, -0.8, 0.2);
     await writeTfjsModel(folder, weights);
-    const model = await json<Model & { layout: unknown }>('model import mlp model.json --loss squaredError');
+    const model = await json<Model & Network & { layout: unknown }>(
+      'model import mlp model.json --loss squaredError',
+    );
     expect(model).toMatchObject({ input: { shape: [3] }, parameters: { count: 11 } });
     await json('gradient --model mlp --dataset houses --out mlp');
     const reference = referenceGradient(

@@ -51,12 +51,13 @@ function alongOne<T>(
   step: number,
 ): readonly T[] {
   const { features, labels, weights } = uploadBatch(device, bound.network, batch);
-  const { output: outputs, backward } = forward(device, bound.graph, features);
+  const pass = forward(device, bound.graph, features);
+  const outputs = pass.output;
   const half = device.scale(
     device.sub(forward(device, ahead.graph, features).output, forward(device, behind.graph, features).output),
     0.5,
   );
   const gradientAt = (at: T) => evaluateLoss(device, bound.network, at, labels, weights).gradient;
   const difference = device.sub(gradientAt(device.add(outputs, half)), gradientAt(device.sub(outputs, half)));
-  return backward(device.scale(difference, 1 / (2 * step))).flatMap((layer) => layer?.slices ?? []);
+  return pass.backward(device.scale(difference, 1 / (2 * step))).flatMap((layer) => layer?.slices ?? []);
 }

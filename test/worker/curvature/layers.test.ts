@@ -15,7 +15,12 @@ import type { Engine } from '../../../worker/engines/engine.js';
 import { openEngine } from '../../../worker/engines/select.js';
 import type { EngineTensor } from '../../../worker/engines/select.js';
 import { dot, norm } from '../../../worker/curvature/vectors.js';
-import { referenceGradient, referenceHvp, relativeError } from '../../support/reference.js';
+import {
+  referenceGaussNewton,
+  referenceGradient,
+  referenceHvp,
+  relativeError,
+} from '../../support/reference.js';
 import { networkProblem } from './problem.js';
 
 /** Float32 through about ten products and sums of at most a few hundred terms. Measured: at most 2e-6. */
@@ -329,6 +334,31 @@ describe.each(['wasm', 'cpu'])('%s', (name) => {
       engine.dispose([...some.held, ...reselected.held, ...whole.held, ...bound.held]);
       expect(engine.memory()).toEqual(before);
     });
+
+  it.each([
+    'conv2d strides that leave a rest',
+    'separableConv2d',
+    'maxPooling2d',
+    'batchNormalization',
+    'layerNormalization',
+    'embedding',
+    'add, multiply and concatenate',
+    'gelu',
+  ])('product: the Gauss-Newton matrix of %s equals float64', async (title) => {
+    const { shape, layers, feature } = cases[title]!;
+    const description = { input: { shape }, layers, loss: 'softmaxCrossEntropy' } as const;
+    const problem = networkProblem(description, 2, 60, { size: 0.7, ...(feature && { feature }) });
+    const { network, parameters, batch, referenceRows } = problem;
+    const bound = bindNetwork(engine, network, parameters);
+    const linearization = linearize(engine, bound, batch, 'gauss-newton');
+    const v = problem.uniform(parameters.length);
+    const tangent = prepareTangent(engine, bound, v, 1);
+    const values = await product(engine, linearization, tangent);
+    engine.dispose([...tangent.held, ...linearization.held, ...bound.held]);
+    const matrix = referenceGaussNewton(network, parameters, referenceRows);
+    const expected = matrix.map((row) => row.reduce((sum, value, i) => sum + value * v[i]!, 0));
+    expect(relativeError(values, expected)).toBeLessThan(tolerance);
+  });
 
   it('product: sums over many rows and positions keep their precision', async () => {
     // 40 rows of 30 × 30 positions: more than one piece of the batch.

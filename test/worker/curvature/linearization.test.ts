@@ -73,13 +73,14 @@ describeEngines('%s', (name) => {
   for (const loss of losses)
     for (const activation of activations)
       it(`product and evaluate: ${activation} with ${loss} equal float64, 1–3 layers, with and without bias`, async () => {
-        let seed = activation === 'leakyRelu' ? 1000 : 1;
+        const offset = activation === 'leakyRelu' ? 100 : 0;
+        let seed = 1;
         for (const useBias of [true, false])
           for (const units of [[3], [4, 3], [5, 4, 2]])
             for (const count of [1, 3, 7]) {
               const shape = { width: 4, units, activation, loss, useBias };
               // A kink within the reference's own differences would be no fault of ours: these seeds have none.
-              await expectReference(randomProblem(shape, 2 * seed + 1, seed), count);
+              await expectReference(randomProblem(shape, 2 * seed + 1, seed + offset), count);
               seed++;
             }
       });

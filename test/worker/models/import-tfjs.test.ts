@@ -214,7 +214,7 @@ describe('importTfjs', () => {
           gammaInitializer: 'randomNormal',
           betaInitializer: 'randomNormal',
           movingMeanInitializer: 'randomNormal',
-          movingVarianceInitializer: 'randomUniform',
+          movingVarianceInitializer: tf.initializers.randomUniform({ minval: 0.1, maxval: 1 }) as never,
           epsilon: 0.5,
         }),
         tf.layers.leakyReLU({ alpha: 0.1 }),
