@@ -1,10 +1,10 @@
-import * as tf from '@tensorflow/tfjs';
 import type { Network } from '../protocol/model.js';
 import { parameterLayout } from '../protocol/model.js';
 import { linearize, prepareTangent, product } from '../worker/curvature/linearization.js';
 import { bindNetwork } from '../worker/curvature/network.js';
 import { openEngine } from '../worker/engines/select.js';
 import { fastest, normals } from './measure.js';
+import { plainGradient } from './plain-gradient.js';
 import type { BenchRow } from './table.js';
 
 const rows = 1024;
@@ -51,7 +51,7 @@ export async function benchProduct(): Promise<BenchRow[]> {
     };
     const one = await seconds(1);
     const ten = await seconds(10);
-    const gradient = await plainGradient(network, parameters, features, labels);
+    const gradient = await plainGradient(network, parameters, { rows, features, labels });
     engine.dispose([...linearization.held, ...bound.held]);
     results.push({
       case: `${title}, ${rows} rows, wasm`,
@@ -71,33 +71,4 @@ export async function benchProduct(): Promise<BenchRow[]> {
       });
   }
   return results;
-}
-
-/** Seconds of a gradient as one writes it with TensorFlow.js, download included. */
-async function plainGradient(
-  network: Network,
-  parameters: Float32Array,
-  features: Float32Array,
-  labels: Int32Array,
-): Promise<number> {
-  const x = tf.tensor2d(features, [rows, 784]);
-  const y = tf.oneHot(tf.tensor1d(labels, 'int32'), 10).toFloat();
-  const weights = parameterLayout(network).slices.map(({ offset, size, shape }) =>
-    tf.tensor(parameters.subarray(offset, offset + size), shape),
-  );
-  const gradients = tf.grads((...theta: tf.Tensor[]) => {
-    let activation: tf.Tensor = x;
-    for (const [index, layer] of network.layers.entries()) {
-      activation = tf.add(tf.matMul(activation, theta[2 * index]!), theta[2 * index + 1]!);
-      if ('activation' in layer && layer.activation === 'tanh') activation = tf.tanh(activation);
-    }
-    return tf.losses.softmaxCrossEntropy(y, activation);
-  });
-  const best = await fastest(repeats, async () => {
-    const found = gradients(weights);
-    await Promise.all(found.map((gradient) => gradient.data()));
-    tf.dispose(found);
-  });
-  tf.dispose([x, y, ...weights]);
-  return best;
 }

@@ -11,6 +11,8 @@ export interface LocalFarmOptions {
   engine?: string | undefined;
   /** Folders that workers may read `file://` datasets from. */
   files?: string[] | undefined;
+  /** Modules with loss functions of the user's own. */
+  plugins?: string[] | undefined;
   prefix?: string | undefined;
   /** Where the private broker keeps its data; default a temporary folder. */
   dataDir?: string | undefined;
@@ -59,6 +61,7 @@ export async function startLocalFarm(options: LocalFarmOptions): Promise<LocalFa
       ...['worker', '--threads', String(options.threads)],
       ...(options.engine ? ['--engine', options.engine] : []),
       ...(options.files ?? []).flatMap((folder) => ['--files', folder]),
+      ...(options.plugins ?? []).flatMap((file) => ['--plugin', file]),
     ];
     const workers = Array.from({ length: options.workers }, (_, i) => start(`worker ${i + 1}`, workerWords));
     const client = await connect({ url, prefix });

@@ -1,11 +1,15 @@
 import { writeFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Client, Result } from '../protocol/client.js';
+import { BadFileError } from '../protocol/errors.js';
 import type { Progress, Report } from '../protocol/jobs.js';
 import { formatDuration, formatNumber } from './terminal/format.js';
 import { startProgress, type Progress as Bar } from './terminal/progress.js';
 
-/** Shows a job's stages as bars on standard error until it is finished. @throws the job's own error */
+/**
+ * Shows a job's stages as bars on standard error until it is finished. Ctrl-C ends the watching, not the job.
+ * @throws the job's own error
+ */
 export async function followJob(client: Client, id: string, json: boolean): Promise<Result> {
   let bar: Bar | undefined;
   let stage = '';
@@ -18,6 +22,12 @@ export async function followJob(client: Client, id: string, json: boolean): Prom
     }
     bar?.update(Math.floor(100 * (progress.fraction ?? 0)), progressNote(progress));
   };
+  const leave = () => {
+    bar?.stop();
+    process.stderr.write(`\njob ${id} goes on: ihvp watch ${id}, ihvp result ${id}, ihvp cancel ${id}\n`);
+    process.exit(130);
+  };
+  process.once('SIGINT', leave);
   try {
     const result = await client.wait(id, {
       onProgress,
@@ -29,6 +39,7 @@ export async function followJob(client: Client, id: string, json: boolean): Prom
     bar?.update(100);
     return result;
   } finally {
+    process.removeListener('SIGINT', leave);
     bar?.stop();
   }
 }
@@ -95,9 +106,19 @@ function costs({ iterations, products, seconds, productsPerSecond }: Report): st
   ].join(', ');
 }
 
+/** @throws BadFileError */
+export async function makeFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+    throw new BadFileError(`the folder ${folder} cannot be made: ${(cause as Error).message}`, {
+      hint: 'choose another one with --out',
+      cause,
+    });
+  });
+}
+
 /** Writes the files of a result into a folder and returns their paths. */
 export async function saveResult(client: Client, { job, files }: Result, folder: string): Promise<string[]> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   return Promise.all(
     files.map(async ({ name }) => {
       const file = name.slice(job.id.length + 1);

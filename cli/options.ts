@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError, Option } from 'commander';
 import { connect, type Client } from '../protocol/client.js';
+import { nameSchema } from '../protocol/names.js';
 import { exitOnUsage } from './terminal/fail.js';
 
 /** Options of every command that talks to a farm. */
@@ -18,7 +19,7 @@ export function command(parent: Command, name: string, description: string, exam
   return exitOnUsage(parent.command(name), path)
     .description(description)
     .addOption(new Option('--nats <url>', 'NATS server, nats://[TOKEN@]HOST:PORT').env('IHVP_NATS_URL'))
-    .option('--prefix <name>', 'subject prefix, where several farms share a server', 'ihvp')
+    .option('--prefix <name>', 'subject prefix, where several farms share a server', parsePrefix, 'ihvp')
     .option('--json', 'print one JSON document')
     .option('--debug', 'show where an error happened')
     .addHelpText('after', `\nExample:\n  $ ${example}`);
@@ -32,6 +33,12 @@ export async function withClient<T>(options: FarmOptions, work: (client: Client)
   } finally {
     await client.close();
   }
+}
+
+function parsePrefix(text: string): string {
+  if (!nameSchema.safeParse(text).success)
+    throw new InvalidArgumentError('write 1–64 letters, digits, "_" or "-"');
+  return text;
 }
 
 /** `--cache 2GB`: a number of bytes, with an optional decimal or binary unit. */

@@ -1,6 +1,6 @@
 import type { NatsConnection } from '@nats-io/nats-core';
 import { AlreadyExistsError, BadFileError, UnknownModelError } from './errors.js';
-import { modelSchema, type Model } from './model.js';
+import { modelSchema, type AnyNetwork, type Model } from './model.js';
 import { sha256 } from './digest.js';
 import { Objects } from './objects.js';
 import { parseJson } from './parse.js';
@@ -26,7 +26,7 @@ export class ModelStore {
 
   /** @throws AlreadyExistsError unless `replace` */
   async put(
-    description: Omit<Model, 'parameters' | 'format' | 'version' | 'created'>,
+    description: AnyNetwork & { name: string },
     parameters: Float32Array,
     replace = false,
   ): Promise<Model> {

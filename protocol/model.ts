@@ -3,6 +3,7 @@ import type { Manifest } from './dataset.js';
 import { ShapeMismatchError } from './errors.js';
 import { layerSchema, shapeSchema } from './layers.js';
 import { limits, nameSchema, sha256Schema } from './names.js';
+import { pluginLayout, pluginNetworkSchema, type PluginNetwork } from './plugin-model.js';
 import { resolveLayers, sizeOf } from './shapes.js';
 
 export { activations, type Activation } from './layers.js';
@@ -36,19 +37,26 @@ export const networkSchema = z.strictObject({
   l2Biases: z.boolean().optional(),
 });
 
-export const modelSchema = networkSchema.extend({
+/** Layers with a loss, or the user's own loss function. */
+export const anyNetworkSchema = z.union([networkSchema, pluginNetworkSchema]);
+
+const stored = {
   format: z.literal('ihvp-model'),
   version: z.literal(1),
   name: nameSchema,
   parameters: z.strictObject({ count: z.int().min(1), sha256: sha256Schema }),
   created: z.iso.datetime(),
-});
+};
+export const modelSchema = z.union([networkSchema.extend(stored), pluginNetworkSchema.extend(stored)]);
 
 export type Loss = (typeof losses)[number];
 export type Network = z.infer<typeof networkSchema>;
+export type AnyNetwork = Network | PluginNetwork;
 export type Model = z.infer<typeof modelSchema>;
 /** What decides shapes and parameters. */
 export type Architecture = Pick<Network, 'input' | 'layers'>;
+
+export const isPlugin = (network: AnyNetwork): network is PluginNetwork => 'plugin' in network;
 
 /** One named array inside the flat parameter vector θ: `offset` counts values, the order is row-major. */
 export interface ParameterSlice {
@@ -64,11 +72,15 @@ export interface ParameterLayout {
   count: number;
 }
 
+/** What says which parameters there are. */
+export type Parameterised = Architecture | Pick<PluginNetwork, 'plugin'>;
+
 /**
- * Where each array lies in θ: layer by layer in the order of the list, `<layer>/kernel` before `<layer>/bias`. Throws
- * what `resolveLayers` throws.
+ * Where each array lies in θ: layer by layer in the order of the list, `<layer>/kernel` before `<layer>/bias`; for a
+ * plugin its arrays in their order. Throws what `resolveLayers` throws.
  */
-export function parameterLayout(network: Architecture): ParameterLayout {
+export function parameterLayout(network: Parameterised): ParameterLayout {
+  if ('plugin' in network) return pluginLayout(network.plugin);
   const slices: ParameterSlice[] = [];
   let count = 0;
   for (const { name, parameters } of resolveLayers(network))
@@ -81,7 +93,10 @@ export function parameterLayout(network: Architecture): ParameterLayout {
 }
 
 /** The model without its name and parameters. */
-export function networkOf({ input, layers, loss, huberDelta, l2, l2Biases }: Model): Network {
+export function networkOf(model: Model): AnyNetwork {
+  const { input, l2, l2Biases } = model;
+  if ('plugin' in model) return { input, plugin: model.plugin, l2, l2Biases };
+  const { layers, loss, huberDelta } = model;
   return { input, layers, loss, huberDelta, l2, l2Biases };
 }
 
@@ -91,7 +106,7 @@ export function l2OfSlice({ l2, l2Biases }: Pick<Network, 'l2' | 'l2Biases'>, { 
 }
 
 /** `l2OfSlice` of each parameter, p values: the diagonal that the Hessian gains. */
-export function l2Diagonal(network: Network): Float64Array {
+export function l2Diagonal(network: AnyNetwork): Float64Array {
   const { slices, count } = parameterLayout(network);
   const diagonal = new Float64Array(count);
   for (const slice of slices)
@@ -108,7 +123,7 @@ export function outputWidth(network: Architecture): number {
 }
 
 /** Throws `ShapeMismatchError` unless the dataset's features and labels are what the network and its loss take. */
-export function checkModelFitsDataset(model: Network & { name: string }, dataset: Manifest): void {
+export function checkModelFitsDataset(model: AnyNetwork & { name: string }, dataset: Manifest): void {
   const mismatch = (what: string, hint: string) => {
     throw new ShapeMismatchError(`model "${model.name}" does not fit dataset "${dataset.name}": ${what}`, {
       hint,
@@ -121,6 +136,7 @@ export function checkModelFitsDataset(model: Network & { name: string }, dataset
       `the model takes ${inputWidth(model)} features a row, the dataset has ${width}`,
       'use a model made for this dataset, or import the dataset with the columns the model takes',
     );
+  if (isPlugin(model)) return;
   const outputs = outputWidth(model);
   const { labels } = dataset;
   if (labels.kind === 'class' && model.loss === 'softmaxCrossEntropy') {

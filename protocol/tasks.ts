@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { errorSchema, selfCheckSchema } from './jobs.js';
-import { networkSchema } from './model.js';
+import { anyNetworkSchema } from './model.js';
 import { limits, nameSchema, sha256Schema } from './names.js';
 import { curvatures, hvpSchema } from './requests.js';
 
@@ -30,7 +30,7 @@ export const datasetRefSchema = z.strictObject({ name: nameSchema, sha256: sha25
 /** What makes an operator. */
 export const operatorSchema = z.strictObject({
   operator,
-  network: networkSchema,
+  network: anyNetworkSchema,
   dataset: datasetRefSchema,
   leafRows: z.int().min(1).max(limits.leafRows),
   curvature: z.enum(curvatures),

@@ -18,8 +18,7 @@ export class SelfChecks {
 
   /** @throws SelfCheckError that names the layer */
   check({ operator, network, curvature }: OpenInput, point: ThreadPoint, leaf: Leaf): Promise<SelfCheck> {
-    const { input: features, layers, loss, huberDelta } = network;
-    const key = sha256(JSON.stringify({ features, layers, loss, huberDelta, curvature }));
+    const key = sha256(JSON.stringify({ ...network, l2: undefined, l2Biases: undefined, curvature }));
     let check = this.#checks.get(key);
     if (!check) {
       const input: SelfCheckInput = { operator, point, leaf };

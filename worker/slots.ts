@@ -1,6 +1,7 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { fromWire, IhvpError, toWire, WorkerLostError } from '../protocol/errors.js';
+import { setTensorflowDefaults } from './engines/tensorflow/environment.js';
 import type { SharedBytes } from './shard-cache.js';
 import type { Outcome, ShardRequest, ShardResponse, Started, StartInput } from './thread-messages.js';
 
@@ -25,13 +26,18 @@ class Slot {
   /** Bytes of linearizations, as of the last task. */
   usedBytes = 0;
 
-  start(engine: string, budget: number, serve: ServeShard): Promise<{ value: Started }> {
+  start(
+    engine: string,
+    plugins: readonly string[],
+    budget: number,
+    serve: ServeShard,
+  ): Promise<{ value: Started }> {
     this.#begin = () => {
       const { port1, port2 } = new MessageChannel();
       this.#port?.close();
       this.#port = port1;
       port1.on('message', (request: ShardRequest) => void answer(port1, request, serve));
-      const input: StartInput = { engine, budget, shards: port2 };
+      const input: StartInput = { engine, plugins, budget, shards: port2 };
       return this.#task<Started>('start', input, [port2]);
     };
     return this.#begin();
@@ -76,11 +82,20 @@ export class Slots {
     this.started = started;
   }
 
-  /** Starts `threads` threads with `budget` bytes for linearizations among them. */
-  static async start(threads: number, engine: string, budget: number, serve: ServeShard): Promise<Slots> {
+  /** Starts `threads` threads with `budget` bytes for linearizations among them, and the loss functions of `plugins`. */
+  static async start(
+    threads: number,
+    engine: string,
+    plugins: readonly string[],
+    budget: number,
+    serve: ServeShard,
+  ): Promise<Slots> {
+    setTensorflowDefaults();
     const slots = Array.from({ length: threads }, () => new Slot());
     try {
-      const [first] = await Promise.all(slots.map((slot) => slot.start(engine, budget / threads, serve)));
+      const [first] = await Promise.all(
+        slots.map((slot) => slot.start(engine, plugins, budget / threads, serve)),
+      );
       return new Slots(slots, first!.value);
     } catch (error) {
       await Promise.all(slots.map((slot) => slot.close()));

@@ -30,6 +30,8 @@ export interface WorkerOptions {
   cacheBytes?: number | undefined;
   /** Folders that `file://` datasets may be read from. */
   files?: string[] | undefined;
+  /** JavaScript modules with loss functions of the user's own. */
+  plugins?: string[] | undefined;
   say?: ((line: string) => void) | undefined;
 }
 
@@ -73,6 +75,7 @@ async function startOn(
   const slots = await Slots.start(
     threads,
     options.engine ?? 'auto',
+    options.plugins ?? [],
     cacheBytes * (1 - shardFraction),
     serveShard,
   );

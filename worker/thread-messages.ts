@@ -2,7 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Manifest } from '../protocol/dataset.js';
 import type { WireError } from '../protocol/errors.js';
 import type { Leaf } from '../protocol/leaves.js';
-import type { Network } from '../protocol/model.js';
+import type { AnyNetwork } from '../protocol/model.js';
 import type { TreeNode } from '../protocol/reduction.js';
 import type { Curvature, HvpMode } from '../protocol/requests.js';
 import type { SharedBytes } from './shard-cache.js';
@@ -12,6 +12,8 @@ export interface StartInput {
   engine: string;
   /** Bytes of linearizations that the thread may keep. */
   budget: number;
+  /** Files of the user's own loss functions. */
+  plugins: readonly string[];
   /** On which the thread asks for shards. */
   shards: MessagePort;
 }
@@ -21,9 +23,9 @@ export interface Started {
   reason: string;
 }
 
-export interface OpenInput {
+export interface OpenInput<N extends AnyNetwork = AnyNetwork> {
   operator: string;
-  network: Network;
+  network: N;
   manifest: Manifest;
   /** Names the manifest in shard requests. */
   digest: string;

@@ -1,6 +1,7 @@
 import type { DecodedShard } from '../datasets/shard-reader.js';
 import { labelWidth } from '../datasets/rows.js';
 import { cutLeaves, type Leaf } from '../protocol/leaves.js';
+import type { Network } from '../protocol/model.js';
 import type { Batch } from './curvature/batch.js';
 import {
   linearize,
@@ -25,7 +26,7 @@ export class Budget {
 
 /** One operator in one thread: the model at the current point, and the linearizations that the budget allows to keep. */
 export class ThreadOperator<T> {
-  readonly input: OpenInput;
+  readonly input: OpenInput<Network>;
   readonly leaves: readonly Leaf[];
   #engine: Engine<T>;
   #shards: ShardClient;
@@ -33,7 +34,7 @@ export class ThreadOperator<T> {
   #point: { id: number; bound: BoundNetwork<T> } | undefined;
   #kept = new Map<string, Linearization<T>>();
 
-  constructor(input: OpenInput, engine: Engine<T>, shards: ShardClient, budget: Budget) {
+  constructor(input: OpenInput<Network>, engine: Engine<T>, shards: ShardClient, budget: Budget) {
     this.input = input;
     this.leaves = cutLeaves(input.manifest.shards, input.leafRows);
     this.#engine = engine;

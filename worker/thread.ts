@@ -1,8 +1,13 @@
 import { toWire, UnknownOperatorError, WorkerLostError } from '../protocol/errors.js';
 import type { SelfCheck } from '../protocol/jobs.js';
+import { isPlugin } from '../protocol/model.js';
 import type { Engine } from './engines/engine.js';
 import { selfCheck } from './curvature/self-check.js';
 import { openEngine, type EngineTensor } from './engines/select.js';
+import { evaluate } from './curvature/linearization.js';
+import { loadPlugins } from './plugins/plugin-file.js';
+import { PluginOperator } from './plugins/plugin-operator.js';
+import type { Objectives } from './plugins/objective.js';
 import { ShardClient } from './shard-client.js';
 import { runChain } from './tasks/chain.js';
 import { linearizeLeaves } from './tasks/linearize.js';
@@ -31,24 +36,32 @@ interface Thread {
   engine: Engine<EngineTensor>;
   shards: ShardClient;
   budget: Budget;
+  objectives: Objectives;
 }
 
 let thread: Thread | undefined;
-const operators = new Map<string, ThreadOperator<EngineTensor>>();
+const operators = new Map<string, ThreadOperator<EngineTensor> | PluginOperator>();
 
-export function start({ engine: choice, budget, shards }: StartInput): Promise<Outcome<Started>> {
+export function start({ engine: choice, plugins, budget, shards }: StartInput): Promise<Outcome<Started>> {
   return outcome(async () => {
     const { engine, reason } = await openEngine(choice);
-    thread = { engine, shards: new ShardClient(shards), budget: new Budget(budget) };
+    const objectives = await loadPlugins(plugins);
+    thread = { engine, shards: new ShardClient(shards), budget: new Budget(budget), objectives };
     return { engine: engine.name, reason };
   });
 }
 
 export function open(input: OpenInput): Promise<Outcome<void>> {
   return outcome(() => {
-    const { engine, shards, budget } = started();
+    const { engine, shards, budget, objectives } = started();
+    const { network } = input;
     operators.get(input.operator)?.close();
-    operators.set(input.operator, new ThreadOperator(input, engine, shards, budget));
+    operators.set(
+      input.operator,
+      isPlugin(network)
+        ? new PluginOperator({ ...input, network }, engine, objectives, shards, budget)
+        : new ThreadOperator({ ...input, network }, engine, shards, budget),
+    );
   });
 }
 
@@ -60,29 +73,46 @@ export function close({ operator }: { operator: string }): Promise<Outcome<void>
 }
 
 export function linearize(input: LinearizeInput): Promise<Outcome<Sums>> {
-  return outcome(() => linearizeLeaves(find(input.operator), input));
+  return outcome(() => {
+    const operator = find(input.operator);
+    return operator instanceof PluginOperator ? operator.linearize(input) : linearizeLeaves(operator, input);
+  });
 }
 
 export function check({ operator, point, leaf }: SelfCheckInput): Promise<Outcome<SelfCheck>> {
   return outcome(async () => {
     const found = find(operator);
+    if (found instanceof PluginOperator) return found.check(point, leaf);
     const { network, curvature } = found.input;
     return selfCheck(started().engine, network, point.parameters, await found.batch(leaf), curvature);
   });
 }
 
 export function multiply(input: MultiplyInput): Promise<Outcome<Sums>> {
-  return outcome(() => multiplyLeaves(started().engine, find(input.operator), input));
+  return outcome(() => {
+    const operator = find(input.operator);
+    return operator instanceof PluginOperator
+      ? operator.multiply(input)
+      : multiplyLeaves(started().engine, operator, input);
+  });
 }
 
 export function chain(input: ChainInput): Promise<Outcome<Sums>> {
-  return outcome(() => runChain(started().engine, find(input.operator), input));
+  return outcome(() => {
+    const operator = find(input.operator);
+    return operator instanceof PluginOperator
+      ? operator.chain(input)
+      : runChain(started().engine, operator, input);
+  });
 }
 
 export function rowGradients(input: RowGradientsInput): Promise<Outcome<Sums>> {
   return outcome(() => {
     const { engine, shards } = started();
-    return gradientsOfRows(engine, shards, find(input.operator), input);
+    const operator = find(input.operator);
+    if (operator instanceof PluginOperator) return operator.rowGradients(input);
+    const bound = operator.moveTo(input.point);
+    return gradientsOfRows(shards, input, async (row) => (await evaluate(engine, bound, row)).gradient);
   });
 }
 
@@ -91,7 +121,7 @@ function started(): Thread {
   return thread;
 }
 
-function find(id: string): ThreadOperator<EngineTensor> {
+function find(id: string): ThreadOperator<EngineTensor> | PluginOperator {
   const operator = operators.get(id);
   if (!operator) throw new UnknownOperatorError(`this thread does not hold operator ${id}`);
   return operator;

@@ -32,7 +32,7 @@ export function addDemoCommand(program: Command): void {
     'ihvp demo',
   )
     .option('--workers <n>', 'worker processes, one thread each', parseCount, 2)
-    .option('--engine <name>', 'auto, wasm or cpu', 'auto')
+    .option('--engine <name>', 'auto, tensorflow, wasm or cpu', 'auto')
     .option('--out <folder>', 'where the result files go', '.ihvp/demo')
     .action(run(demo));
 }

@@ -2,12 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import { BadFileError, BadRequestError, NotFiniteError, ShapeMismatchError } from '../../protocol/errors.js';
 import {
+  isPlugin,
   losses,
   networkSchema,
   parameterLayout,
+  type AnyNetwork,
   type Loss,
   type Model,
-  type Network,
 } from '../../protocol/model.js';
 import { nameSchema } from '../../protocol/names.js';
 import { parseJson, parseValue } from '../../protocol/parse.js';
@@ -21,6 +22,7 @@ import {
   withClient,
   type FarmOptions,
 } from '../options.js';
+import { describePlugin, type PluginOptions } from '../plugin-network.js';
 import { run } from '../terminal/fail.js';
 import { formatNumber } from '../terminal/format.js';
 import { print, table } from '../terminal/output.js';
@@ -34,7 +36,7 @@ interface LossOptions extends FarmOptions {
   replace?: boolean;
 }
 
-interface CreateOptions extends LossOptions {
+interface CreateOptions extends LossOptions, PluginOptions {
   description?: string;
   layers?: string;
   activation: string;
@@ -82,6 +84,9 @@ export function addModelCommands(program: Command): void {
       ).conflicts(['layers', 'activation', 'bias', 'loss', 'huberDelta', 'l2', 'l2Biases']),
     )
     .addOption(lossOption())
+    .option('--plugin <file>', 'a loss function of your own, in the file that the workers were started with')
+    .option('--objective <name>', 'which of its objectives, if it has several')
+    .option('--width <n>', 'features of a row, with --plugin', parseInteger)
     .addOption(new Option('--init <how>', 'initial parameters').choices(['zeros', 'glorot']).default('zeros'))
     .addOption(
       new Option(
@@ -153,8 +158,9 @@ export function addModelCommands(program: Command): void {
   );
 }
 
-async function describe(options: CreateOptions): Promise<Network> {
-  const { description, layers, loss, activation, bias } = options;
+async function describe(options: CreateOptions): Promise<AnyNetwork> {
+  const { description, plugin, layers, loss, activation, bias } = options;
+  if (plugin !== undefined) return describePlugin(plugin, options);
   if (description !== undefined) {
     const text = await readFile(description, 'utf8').catch((cause: unknown) => {
       throw new BadFileError(`${description} cannot be read: ${(cause as Error).message}`, { cause });
@@ -183,7 +189,7 @@ async function describe(options: CreateOptions): Promise<Network> {
 }
 
 async function initial(
-  network: Network,
+  network: AnyNetwork,
   { parameters: file, init, seed }: CreateOptions,
 ): Promise<Float32Array> {
   if (file === undefined)
@@ -202,7 +208,7 @@ async function initial(
 
 async function store(
   name: string,
-  network: Network,
+  network: AnyNetwork,
   parameters: Float32Array,
   options: LossOptions,
 ): Promise<void> {
@@ -213,19 +219,22 @@ async function store(
   });
 }
 
-const shapeText = ({ input, layers }: Model) =>
-  [
-    input.shape.join('×'),
-    ...layers.map((layer) => {
-      const size = 'units' in layer ? layer.units : 'filters' in layer ? layer.filters : undefined;
-      const kind = layer.type === 'dense' ? '' : layer.type;
-      const activation = 'activation' in layer && layer.activation !== 'linear' ? layer.activation : '';
-      return [kind, size, activation].filter((part) => part !== '' && part !== undefined).join(' ');
-    }),
-  ].join(' → ');
+function shapeText(model: Model): string {
+  const input = model.input.shape.join('×');
+  if (isPlugin(model)) return `${input} → ${model.plugin.name}`;
+  const layers = model.layers.map((layer) => {
+    const size = 'units' in layer ? layer.units : 'filters' in layer ? layer.filters : undefined;
+    const kind = layer.type === 'dense' ? '' : layer.type;
+    const activation = 'activation' in layer && layer.activation !== 'linear' ? layer.activation : '';
+    return [kind, size, activation].filter((part) => part !== '' && part !== undefined).join(' ');
+  });
+  return [input, ...layers].join(' → ');
+}
+
+const lossText = (model: Model) => (isPlugin(model) ? 'a function of your own' : model.loss);
 
 function sentence(model: Model): string {
-  return `${model.name}: ${shapeText(model)}, ${model.loss}, l2 ${model.l2}${model.l2Biases === false ? ' without biases' : ''}, ${formatNumber(model.parameters.count)} parameters`;
+  return `${model.name}: ${shapeText(model)}, ${lossText(model)}, l2 ${model.l2}${model.l2Biases === false ? ' without biases' : ''}, ${formatNumber(model.parameters.count)} parameters`;
 }
 
 function listing(models: Model[]): string {
@@ -242,7 +251,7 @@ function listing(models: Model[]): string {
     models.map((model) => [
       model.name,
       shapeText(model),
-      model.loss,
+      lossText(model),
       String(model.l2),
       formatNumber(model.parameters.count),
     ]),

@@ -10,6 +10,7 @@ import { run } from '../terminal/fail.js';
 import { print } from '../terminal/output.js';
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
+const pluginHelp = 'a JavaScript module with loss functions of your own (repeatable)';
 const collect = (value: string, before: string[]) => [...before, value];
 
 interface WorkerCommandOptions extends FarmOptions {
@@ -17,6 +18,7 @@ interface WorkerCommandOptions extends FarmOptions {
   threads: number;
   cacheBytes: number;
   files: string[];
+  plugin: string[];
 }
 
 /** The commands that start processes of a farm. */
@@ -41,14 +43,15 @@ export function addProcessCommands(program: Command): void {
     'multiply by the Hessian of a share of the data',
     'ihvp worker --nats nats://HOST:4222 --engine wasm',
   )
-    .option('--engine <name>', 'auto, wasm or cpu', 'auto')
+    .option('--engine <name>', 'auto, tensorflow, wasm or cpu', 'auto')
     .option('--threads <n>', 'arithmetic threads', parseCount, availableParallelism())
     .option('--cache-bytes <size>', 'memory for shards and linearizations', parseBytes, defaultCacheBytes)
     .option('--files <folder>', 'a folder that file:// datasets may be read from (repeatable)', collect, [])
+    .option('--plugin <file>', pluginHelp, collect, [])
     .action(
       run(async (options: WorkerCommandOptions) => {
-        const { nats: url, prefix, engine, threads, cacheBytes, files } = options;
-        const worker = await startWorker({ url, prefix, engine, threads, cacheBytes, files, say });
+        const { nats: url, prefix, engine, threads, cacheBytes, files, plugin: plugins } = options;
+        const worker = await startWorker({ url, prefix, engine, threads, cacheBytes, files, plugins, say });
         say(`worker ${worker.id} is ready`);
         say(`finishes what it has, then stops, on ${await askedToStop()}`);
         await worker.stop();
@@ -63,12 +66,13 @@ export function addProcessCommands(program: Command): void {
   )
     .option('--workers <n>', 'worker processes', parseInteger, availableParallelism())
     .option('--threads <n>', 'threads of each worker', parseCount, 1)
-    .option('--engine <name>', 'auto, wasm or cpu', 'auto')
+    .option('--engine <name>', 'auto, tensorflow, wasm or cpu', 'auto')
     .option('--files <folder>', 'a folder that file:// datasets may be read from (repeatable)', collect, [])
+    .option('--plugin <file>', pluginHelp, collect, [])
     .option('--data-dir <folder>', 'keep datasets, models and results here (default: gone at the end)')
     .action(
       run(async (options: WorkerCommandOptions & { workers: number; dataDir?: string }) => {
-        const farm = await startLocalFarm({ ...options, say });
+        const farm = await startLocalFarm({ ...options, plugins: options.plugin, say });
         const document = { url: farm.url, workers: options.workers };
         print(options, document, () =>
           [

@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander';
 import type { Client } from '../../protocol/client.js';
 import { BadRequestError } from '../../protocol/errors.js';
 import { curvatures, type Curvature, type RequestInput } from '../../protocol/requests.js';
-import { followJob, reportText, saveResult } from '../follow-job.js';
+import { followJob, makeFolder, reportText, saveResult } from '../follow-job.js';
 import {
   command,
   parseCount,
@@ -245,6 +245,8 @@ async function submit(
   options: RequestOptions,
   makeRequest: (client: Client) => Promise<RequestInput>,
 ): Promise<void> {
+  // Before the work, not after it.
+  if (options.out) await makeFolder(options.out);
   await withClient(options, async (client) => {
     const json = options.json ?? false;
     const job = await client.submit(await makeRequest(client), options.id);

@@ -1,4 +1,8 @@
 import { TestEnvironment as NodeEnvironment } from 'jest-environment-node';
+import { setTensorflowDefaults } from '../../worker/engines/tensorflow/environment.js';
+
+// Out here, because a test's own `process.env` is a copy that native code does not see.
+setTensorflowDefaults();
 
 /**
  * Jest runs tests in a vm context that has typed-array classes of its own; native code and WebAssembly

@@ -7,7 +7,7 @@ import type { RowSource } from '../../datasets/rows.js';
 import { openStore } from '../../datasets/stores/open-store.js';
 import type { Client, Result } from '../../protocol/client.js';
 import type { Manifest } from '../../protocol/dataset.js';
-import type { Network } from '../../protocol/model.js';
+import type { AnyNetwork } from '../../protocol/model.js';
 import { Objects } from '../../protocol/objects.js';
 import type { RequestInput } from '../../protocol/requests.js';
 
@@ -17,6 +17,8 @@ export interface TestFarmOptions {
   engine?: string;
   /** Folders that the workers may read. */
   files?: string[];
+  /** Modules with loss functions. */
+  plugins?: string[];
 }
 
 export interface Answer extends Result {
@@ -37,11 +39,11 @@ export class TestFarm {
     private readonly stopFarm: () => Promise<void>,
   ) {}
 
-  static async start({ workers = 1, threads = 1, engine, files }: TestFarmOptions = {}): Promise<TestFarm> {
+  static async start({ workers = 1, threads = 1, ...rest }: TestFarmOptions = {}): Promise<TestFarm> {
     const prefix = `test${randomBytes(6).toString('hex')}`;
     const said: string[] = [];
     const say = (line: string) => void said.push(line);
-    const farm = await startLocalFarm({ workers, threads, engine, files, prefix, say });
+    const farm = await startLocalFarm({ workers, threads, ...rest, prefix, say });
     const processes = [farm.coordinator, ...farm.workers];
     return new TestFarm(farm.client, farm.url, prefix, processes, said, farm.stop);
   }
@@ -72,7 +74,7 @@ export class TestFarm {
     return importDataset({ source, name, store, registry, shuffleSeed: 0, shardRows });
   }
 
-  async putModel(name: string, network: Network, parameters: ArrayLike<number>): Promise<void> {
+  async putModel(name: string, network: AnyNetwork, parameters: ArrayLike<number>): Promise<void> {
     await (await this.client.models()).put({ ...network, name }, Float32Array.from(parameters), true);
   }
 

@@ -14,7 +14,7 @@ export interface OpenedEngine {
 }
 
 /**
- * Opens the engine for this thread: the one named, or with `auto` the fastest that starts (wasm, else cpu).
+ * Opens the engine for this thread: the one named, or with `auto` the fastest that starts.
  * Throws `UnsupportedError` for an unknown name, or if the engine named does not start.
  */
 export async function openEngine(choice: string): Promise<OpenedEngine> {
@@ -25,10 +25,14 @@ export async function openEngine(choice: string): Promise<OpenedEngine> {
       hint: `use one of ${engineChoices.join(', ')}`,
       details: { engine: choice },
     });
-  try {
-    return { engine: await openTfjs('wasm'), reason: 'wasm: the fastest engine that starts here' };
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    return { engine: await openTfjs('cpu'), reason: `cpu: ${why}` };
+  const passed: string[] = [];
+  for (const name of tfjsBackends) {
+    try {
+      const engine = await openTfjs(name);
+      return { engine, reason: [`${name}: the fastest engine that starts here`, ...passed].join('; ') };
+    } catch (error) {
+      passed.push(error instanceof Error ? error.message : String(error));
+    }
   }
+  throw new UnsupportedError(`no engine starts here: ${passed.join('; ')}`);
 }

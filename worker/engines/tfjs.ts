@@ -6,18 +6,25 @@ import { TooLargeError, UnsupportedError } from '../../protocol/errors.js';
 import type { Engine, EngineMemory } from './engine.js';
 import { copyColumns, copyRowsById, addColumns, addRowsById, checkIds } from './host-copies.js';
 import type { ConvolutionOptions } from './operations.js';
+import { loadTensorflow } from './tensorflow/load.js';
 
 export type TfjsTensor = tf.Tensor;
-export const tfjsBackends = ['wasm', 'cpu'] as const;
+/** Fastest first. */
+export const tfjsBackends = ['tensorflow', 'wasm', 'cpu'] as const;
 export type TfjsBackend = (typeof tfjsBackends)[number];
 
 /**
  * Starts a TensorFlow.js backend in this thread (wasm: one single-threaded instance, its binary read from the
- * installed package). Throws `UnsupportedError` if it does not start.
+ * installed package; tensorflow: libtensorflow, if it has been built). Throws `UnsupportedError` if it does not start.
  */
 export async function openTfjs(backend: TfjsBackend): Promise<Engine<TfjsTensor>> {
   // Silences the advice to install tfjs-node, and leaves out the debug checks.
   tf.enableProdMode();
+  let version = `TensorFlow.js ${tf.version_core}`;
+  if (backend === 'tensorflow') {
+    const library = loadTensorflow();
+    version += `, TensorFlow ${library.version} (${library.device})`;
+  }
   try {
     if (backend === 'wasm' && tf.findBackend('wasm') === null) setWasmPaths(wasmFolder());
     if (!(await tf.setBackend(backend))) throw new Error('the backend did not initialise');
@@ -28,7 +35,7 @@ export async function openTfjs(backend: TfjsBackend): Promise<Engine<TfjsTensor>
       cause,
     });
   }
-  return new TfjsEngine(backend);
+  return new TfjsEngine(backend, version);
 }
 
 function wasmFolder(): string {
@@ -39,11 +46,13 @@ function wasmFolder(): string {
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : JSON.stringify(error));
 
 class TfjsEngine implements Engine<tf.Tensor> {
-  readonly version = `TensorFlow.js ${tf.version_core}`;
   readonly #backend = tf.backend();
   readonly #packedShapes = new WeakMap<object, string>();
 
-  constructor(readonly name: TfjsBackend) {}
+  constructor(
+    readonly name: TfjsBackend,
+    readonly version: string,
+  ) {}
 
   memory(): EngineMemory {
     const { numTensors, numBytes } = tf.memory();
@@ -51,13 +60,16 @@ class TfjsEngine implements Engine<tf.Tensor> {
   }
 
   upload(values: Float32Array, shape: readonly number[]) {
-    // The cpu backend keeps the very array it is given.
-    return this.#run(() => tf.tensor(this.name === 'cpu' ? values.slice() : values, [...shape], 'float32'));
+    return this.#run(() => tf.tensor(this.#own(values), [...shape], 'float32'));
   }
 
   async download(a: tf.Tensor) {
-    const values = await a.data<'float32'>();
-    return this.name === 'cpu' ? values.slice() : values;
+    return this.#own(await a.data<'float32'>());
+  }
+
+  /** All backends but wasm keep the very array they are given, and give it back. */
+  #own(values: Float32Array) {
+    return this.name === 'wasm' ? values : values.slice();
   }
 
   tidy<R>(work: () => R, kept: (result: R) => readonly tf.Tensor[]): R {
@@ -195,7 +207,9 @@ class TfjsEngine implements Engine<tf.Tensor> {
     );
   }
 
-  gatherRows(a: tf.Tensor, indices: Int32Array) {
+  gatherRows(a: tf.Tensor, indices: Int32Array): tf.Tensor {
+    if (this.name === 'tensorflow')
+      return this.#run(() => tf.tidy(() => tf.gather(a, tf.tensor1d(indices.slice(), 'int32'))));
     const width = a.size / a.shape[0];
     return this.#onHost([indices.length, ...a.shape.slice(1)], [a], (target, source) => {
       for (const [place, row] of indices.entries())
@@ -230,7 +244,7 @@ class TfjsEngine implements Engine<tf.Tensor> {
     );
   }
 
-  /** Both backends keep their tensors on the host, where copying takes a twentieth of what `tf.gather` takes. */
+  /** wasm and cpu keep their tensors on the host, where copying takes a twentieth of what `tf.gather` takes. */
   #onHost(
     shape: number[],
     inputs: readonly tf.Tensor[],

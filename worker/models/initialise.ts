@@ -2,10 +2,10 @@ import { uniformFloat32 } from 'pure-rand/distribution/uniformFloat32';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { parameterLayout } from '../../protocol/model.js';
 import { sizeOf } from '../../protocol/shapes.js';
-import type { Architecture } from '../../protocol/model.js';
+import type { Parameterised } from '../../protocol/model.js';
 
 /** θ = 0: right for a convex model; a network with hidden layers cannot leave it by descent. */
-export function zeroParameters(network: Architecture): Float32Array {
+export function zeroParameters(network: Parameterised): Float32Array {
   return new Float32Array(parameterLayout(network).count);
 }
 
@@ -14,7 +14,7 @@ export function zeroParameters(network: Architecture): Float32Array {
  * 2010, equation 16); biases and β zero, γ one, embeddings uniform in ±0.05.
  * The same seed (an integer) gives the same parameters on every machine.
  */
-export function glorotUniformParameters(network: Architecture, seed: number): Float32Array {
+export function glorotUniformParameters(network: Parameterised, seed: number): Float32Array {
   const { slices, count } = parameterLayout(network);
   const parameters = new Float32Array(count);
   const generator = xoroshiro128plus(seed);

@@ -6,7 +6,7 @@ import { finiteDifference } from '../curvature/finite-difference.js';
 import { runLissa, type Minibatch } from '../curvature/lissa-step.js';
 import type { Engine } from '../engines/engine.js';
 import type { ThreadOperator } from '../thread-operator.js';
-import type { ChainInput, Sums } from '../thread-messages.js';
+import type { ChainInput, OpenInput, Sums } from '../thread-messages.js';
 
 /** One LiSSA chain through all minibatches of one shard: the new state, K × p float32. */
 export async function runChain<T>(
@@ -19,13 +19,10 @@ export async function runChain<T>(
   const shard = { shard: input.shard, from: 0, to: manifest.shards[input.shard]!.rows };
   const minibatches = cutMinibatches(shard.to, input.batchSize, input.seeds);
   if (hvp.mode === 'finite-difference') {
-    const values = await runByDifferences(
-      engine,
-      operator,
-      await operator.batch(shard),
-      minibatches,
-      input,
-      hvp.step,
+    const batch = await operator.batch(shard);
+    const { network } = operator.input;
+    const values = await runOnHost(operator.input, batch, minibatches, input, (rows, vectors) =>
+      finiteDifference(engine, network, input.point.parameters, rows, vectors, input.count, hvp.step),
     );
     return { nodes: [], values };
   }
@@ -54,23 +51,20 @@ export function cutMinibatches(rows: number, batchSize: number, seeds: readonly 
 /** Of a row of the dataset: a minibatch is an unbiased sample of the weighted mean if it is divided by that. */
 const meanWeight = (manifest: Manifest) => totalWeight(manifest) / manifest.rows;
 
-/** The same recursion with products by central differences, its state on the host. */
-async function runByDifferences<T>(
-  engine: Engine<T>,
-  operator: ThreadOperator<T>,
+/** The same recursion with its state on the host: `multiply` sums the curvature of some rows times K vectors. */
+export async function runOnHost(
+  { network, manifest }: OpenInput,
   batch: Batch,
   minibatches: readonly Minibatch[],
-  { point, state, rhs, count, shrink, scale }: ChainInput,
-  step: number,
+  { state, rhs, shrink, scale }: ChainInput,
+  multiply: (rows: Batch, vectors: Float32Array) => Promise<Float32Array>,
 ): Promise<Float32Array> {
-  const { network, manifest } = operator.input;
   const l2 = l2Diagonal(network);
   let current = Float32Array.from(state);
   for (const { indices, weight } of minibatches) {
-    const rows = rowsOf(batch, indices);
-    const curvature = await finiteDifference(engine, network, point.parameters, rows, current, count, step);
+    const curvature = await multiply(rowsOf(batch, indices), current);
     current = current.map((s, i) => {
-      const hs = curvature[i]! / (rows.rows * meanWeight(manifest)) + l2[i]! * s;
+      const hs = curvature[i]! / (indices.length * meanWeight(manifest)) + l2[i % l2.length]! * s;
       return (1 - weight) * s + weight * (rhs[i]! + shrink * s - hs / scale);
     });
   }

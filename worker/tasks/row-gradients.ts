@@ -1,20 +1,17 @@
 import { labelWidth } from '../../datasets/rows.js';
 import { BadRequestError } from '../../protocol/errors.js';
-import { evaluate } from '../curvature/linearization.js';
-import type { Engine } from '../engines/engine.js';
+import type { Batch } from '../curvature/batch.js';
 import type { ShardClient } from '../shard-client.js';
-import { rowsOfShard, type ThreadOperator } from '../thread-operator.js';
+import { rowsOfShard } from '../thread-operator.js';
 import type { RowGradientsInput, Sums } from '../thread-messages.js';
 
 /** ∇ℓ of single source rows (without l2 and the row's weight), in the order asked for. Reads shards until all rows are found. */
-export async function rowGradients<T>(
-  engine: Engine<T>,
+export async function rowGradients(
   shards: ShardClient,
-  operator: ThreadOperator<T>,
   { point, manifest, digest, rows }: RowGradientsInput,
+  gradientOf: (row: Batch) => Promise<Float32Array>,
 ): Promise<Sums> {
-  const bound = operator.moveTo(point);
-  const size = bound.layout.count;
+  const size = point.parameters.length;
   const values = new Float32Array(rows.length * size);
   const places = new Map<number, number[]>();
   for (const [place, row] of rows.entries()) places.set(row, [...(places.get(row) ?? []), place]);
@@ -26,7 +23,7 @@ export async function rowGradients<T>(
       if (!wanted) continue;
       const { width } = manifest.features;
       const row = rowsOfShard(decoded, width, labelWidth(manifest.labels), position, position + 1);
-      const { gradient } = await evaluate(engine, bound, { ...row, weights: undefined });
+      const gradient = await gradientOf({ ...row, weights: undefined });
       for (const place of wanted) values.set(gradient, place * size);
       places.delete(sourceRow);
     }

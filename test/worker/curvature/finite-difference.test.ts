@@ -1,11 +1,12 @@
-import { describe, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import type { Network } from '../../../protocol/model.js';
 import { finiteDifference } from '../../../worker/curvature/finite-difference.js';
 import { openEngine } from '../../../worker/engines/select.js';
 import { referenceHvp, relativeError } from '../../support/reference.js';
 import { randomProblem } from './problem.js';
+import { describeEngines } from '../../support/engines.js';
 
-describe.each(['wasm', 'cpu'])('finiteDifference on %s', (name) => {
+describeEngines('finiteDifference on %s', (name) => {
   it('gives the two-weight example of the notebook with its step of 1e-2', async () => {
     const { engine } = await openEngine(name);
     const layer = { type: 'dense', units: 1, useBias: false, activation: 'linear' } as const;

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { activations, losses } from '../../../protocol/model.js';
 import type { Network } from '../../../protocol/model.js';
@@ -19,6 +19,7 @@ import type { EngineTensor } from '../../../worker/engines/select.js';
 import { referenceGradient, referenceHvp, relativeError } from '../../support/reference.js';
 import { randomProblem } from './problem.js';
 import type { Problem } from './problem.js';
+import { describeEngines } from '../../support/engines.js';
 
 /**
  * Float32 has 6e-8; a product passes through at most seven matrix products of at most 40 terms and transcendental
@@ -26,7 +27,7 @@ import type { Problem } from './problem.js';
  */
 const tolerance = 3e-6;
 
-describe.each(['wasm', 'cpu'])('%s', (name) => {
+describeEngines('%s', (name) => {
   let engine: Engine<EngineTensor>;
   beforeAll(async () => {
     ({ engine } = await openEngine(name));

@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { l2Diagonal } from '../../../protocol/model.js';
 import { runLissa } from '../../../worker/curvature/lissa-step.js';
 import { linearize } from '../../../worker/curvature/linearization.js';
@@ -6,6 +6,7 @@ import { bindNetwork } from '../../../worker/curvature/network.js';
 import { openEngine } from '../../../worker/engines/select.js';
 import { referenceHvp, relativeError } from '../../support/reference.js';
 import { randomProblem } from './problem.js';
+import { describeEngines } from '../../support/engines.js';
 
 const shape = {
   width: 4,
@@ -29,7 +30,7 @@ function setup() {
   return { ...problem, minibatches };
 }
 
-describe.each(['wasm', 'cpu'])('runLissa on %s', (name) => {
+describeEngines('runLissa on %s', (name) => {
   it('equals the float64 recursion, a short minibatch weighted by its rows', async () => {
     const { engine } = await openEngine(name);
     const { network: plain, parameters, batch, referenceRows, uniform, minibatches } = setup();

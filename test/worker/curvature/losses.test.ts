@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { LabelOutOfRangeError, ShapeMismatchError } from '../../../protocol/errors.js';
 import { losses } from '../../../protocol/model.js';
 import { curvatures, type Curvature } from '../../../protocol/requests.js';
@@ -12,6 +12,7 @@ import {
 import { bindNetwork } from '../../../worker/curvature/network.js';
 import { openEngine } from '../../../worker/engines/select.js';
 import { times } from '../../support/dense.js';
+import { describeEngines } from '../../support/engines.js';
 import {
   referenceGaussNewton,
   referenceGradient,
@@ -28,7 +29,7 @@ const kinds = [
   { loss: 'softmaxCrossEntropy', distributions: true },
 ] as const;
 
-describe.each(['wasm', 'cpu'])('losses on %s', (name) => {
+describeEngines('losses on %s', (name) => {
   /** The product with a block of K vectors, of all rows or of those of `indices`. */
   async function multiply(
     { network, parameters, batch }: Problem,

@@ -6,6 +6,7 @@ import { selfCheck } from '../../../worker/curvature/self-check.js';
 import { openEngine } from '../../../worker/engines/select.js';
 import type { Device } from '../../../worker/engines/operations.js';
 import { randomProblem } from './problem.js';
+import { engines } from '../../support/engines.js';
 
 /** The same device, with one operation that answers wrongly. */
 function broken<T>(device: Device<T>, change: Partial<Device<T>>): Device<T> {
@@ -18,13 +19,13 @@ function broken<T>(device: Device<T>, change: Partial<Device<T>>): Device<T> {
 }
 
 describe('selfCheck', () => {
-  for (const name of ['wasm', 'cpu'])
+  for (const name of engines)
     for (const loss of losses)
       it(`passes every activation with ${loss} on ${name}, large and small, and leaves no tensor behind`, async () => {
         const { engine } = await openEngine(name);
         const before = engine.memory();
         for (const activation of loss === 'squaredError' ? activations : (['relu', 'tanh'] as const))
-          for (const [seed, size] of (name === 'wasm' ? [0.1, 1, 3] : [1]).entries()) {
+          for (const [seed, size] of (name === 'cpu' ? [1] : [0.1, 1, 3]).entries()) {
             // exp(ŷ) of outputs in the hundreds is past float32.
             if (loss === 'poisson' && size > 1) continue;
             const shape = { width: 6, units: [8, 5, 3], activation, loss, useBias: seed !== 1 };

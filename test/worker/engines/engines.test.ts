@@ -1,22 +1,42 @@
 import { describe, expect, it } from '@jest/globals';
 import { UnsupportedError } from '../../../protocol/errors.js';
 import { openEngine } from '../../../worker/engines/select.js';
+import { describeEngines, engines } from '../../support/engines.js';
+
+const exact = {
+  tanh: Math.tanh,
+  sigmoid: (x: number) => 1 / (1 + Math.exp(-x)),
+  exp: Math.exp,
+  softplus: (x: number) => Math.log1p(Math.exp(x)),
+  relu: (x: number) => Math.max(0, x),
+  step: (x: number) => (x > 0 ? 1 : 0),
+};
+
+/** ‖found − expected‖ / ‖expected‖ */
+function distance(found: Float32Array, expected: readonly number[]): number {
+  return Math.hypot(...expected.map((value, i) => found[i]! - value)) / Math.hypot(...expected);
+}
 
 describe('openEngine', () => {
-  it('auto: takes wasm here and says why', async () => {
+  it('auto: takes the fastest that is here, and says why', async () => {
     const { engine, reason } = await openEngine('auto');
-    expect(engine.name).toBe('wasm');
+    expect(engine.name).toBe(engines[0]);
     expect(engine.version).toMatch(/^TensorFlow\.js 4\./);
-    expect(reason).toMatch(/^wasm: /);
+    expect(reason).toMatch(
+      engine.name === 'tensorflow'
+        ? /^tensorflow: the fastest engine that starts here$/
+        : /^wasm: .*; libtensorflow has not been built here$/,
+    );
   });
 
   it('throws UnsupportedError for an unknown engine', async () => {
     await expect(openEngine('abacus')).rejects.toThrow(UnsupportedError);
   });
 
-  it('two engines of one thread do not disturb each other', async () => {
-    const [{ engine: wasm }, { engine: cpu }] = [await openEngine('wasm'), await openEngine('cpu')];
-    for (const engine of [wasm, cpu, wasm]) {
+  it('several engines of one thread do not disturb each other', async () => {
+    const opened = [];
+    for (const name of engines) opened.push((await openEngine(name)).engine);
+    for (const engine of [...opened, ...opened]) {
       const a = engine.upload(Float32Array.of(1, 2, 3, 4), [2, 2]);
       const b = engine.matmul(a, a);
       expect(Array.from(await engine.download(b))).toEqual([7, 10, 15, 22]);
@@ -25,7 +45,7 @@ describe('openEngine', () => {
   });
 });
 
-describe.each(['wasm', 'cpu'])('%s', (name) => {
+describeEngines('%s', (name) => {
   it('matmul: a right operand seen through two shapes is read rightly both times', async () => {
     const { engine } = await openEngine(name);
     const before = engine.memory();
@@ -90,5 +110,49 @@ describe.each(['wasm', 'cpu'])('%s', (name) => {
     expect(engine.shape(rows)).toEqual([3, 2, 2]);
     expect(Array.from(await engine.download(rows))).toEqual([8, 9, 10, 11, 0, 1, 2, 3, 8, 9, 10, 11]);
     engine.dispose([a, rows]);
+  });
+
+  // Each element is within some units in the last place (2⁻²⁴ = 6e-8); the sums of 96 terms add up as many roundings.
+  it.each<[keyof typeof exact, number]>([
+    ['tanh', 3e-7],
+    ['sigmoid', 3e-7],
+    ['exp', 3e-7],
+    ['softplus', 3e-7],
+    ['relu', 0],
+    ['step', 0],
+  ])('%s: agrees with float64', async (operation, tolerance) => {
+    const { engine } = await openEngine(name);
+    const values = Float32Array.from({ length: 64 * 96 }, (_, i) => 3 * Math.sin(i * i));
+    const a = engine.upload(values, [64, 96]);
+    const b = engine[operation](a);
+    expect(distance(await engine.download(b), Array.from(values, exact[operation]))).toBeLessThanOrEqual(
+      tolerance,
+    );
+    engine.dispose([a, b]);
+  });
+
+  it('matmul, transpose and sum: agree with float64', async () => {
+    const { engine } = await openEngine(name);
+    const [m, k, n] = [17, 96, 33];
+    const left = Float32Array.from({ length: m * k }, (_, i) => Math.sin(i * i));
+    const right = Float32Array.from({ length: n * k }, (_, i) => Math.cos(i * i));
+    const a = engine.upload(left, [m, k]);
+    const b = engine.upload(right, [n, k]);
+    const transposed = engine.transpose(b, [1, 0]);
+    const product = engine.matmul(a, transposed);
+    const sums = engine.sum(product, 0);
+    const expected = Array.from({ length: m * n }, (_, place) => {
+      const [row, column] = [Math.floor(place / n), place % n];
+      let total = 0;
+      for (let i = 0; i < k; i++) total += left[row * k + i]! * right[column * k + i]!;
+      return total;
+    });
+    const columns = Array.from({ length: n }, (_, column) =>
+      expected.reduce((total, value, place) => (place % n === column ? total + value : total), 0),
+    );
+    expect(distance(await engine.download(product), expected)).toBeLessThan(1e-6);
+    expect(engine.shape(sums)).toEqual([1, n]);
+    expect(distance(await engine.download(sums), columns)).toBeLessThan(1e-6);
+    engine.dispose([a, b, transposed, product, sums]);
   });
 });

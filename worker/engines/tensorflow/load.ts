@@ -1,0 +1,49 @@
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import { UnsupportedError } from '../../../protocol/errors.js';
+import { readRecipe, tensorflowFolder } from './folder.js';
+
+interface Binding {
+  isUsingGpuDevice(): boolean;
+}
+interface BackendModule {
+  NodeJSKernelBackend: new (binding: Binding, packageName: string) => tf.KernelBackend;
+}
+
+export interface Tensorflow {
+  /** The `@tensorflow/tfjs` of this thread, now with the backend `tensorflow`. */
+  tf: typeof tf;
+  /** Of libtensorflow. */
+  version: string;
+  device: 'cpu' | 'gpu';
+}
+
+/**
+ * Registers libtensorflow as the TensorFlow.js backend `tensorflow` in this thread. tfjs-node's own entry is left out:
+ * it looks for the addon where its install script would have put it.
+ * Throws `UnsupportedError` if the addon has not been built or does not load.
+ */
+export function loadTensorflow(): Tensorflow {
+  const recipe = readRecipe();
+  if (!recipe)
+    throw new UnsupportedError('libtensorflow has not been built here', {
+      hint: 'npm run engine:tensorflow',
+    });
+  try {
+    const require = createRequire(join(tensorflowFolder, 'recipe.json'));
+    const binding = require('./tfjs_binding.node') as Binding;
+    if (tf.findBackend('tensorflow') === null) {
+      require('@tensorflow/tfjs-node/dist/register_all_kernels.js');
+      const { NodeJSKernelBackend } =
+        require('@tensorflow/tfjs-node/dist/nodejs_kernel_backend.js') as BackendModule;
+      tf.registerBackend('tensorflow', () => new NodeJSKernelBackend(binding, '@tensorflow/tfjs-node'));
+    }
+    return { tf, version: recipe.tensorflow, device: binding.isUsingGpuDevice() ? 'gpu' : 'cpu' };
+  } catch (cause) {
+    throw new UnsupportedError(
+      `libtensorflow does not load: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { hint: `delete ${tensorflowFolder} and run npm run engine:tensorflow`, cause },
+    );
+  }
+}
