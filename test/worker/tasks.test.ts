@@ -49,7 +49,6 @@ beforeAll(async () => {
     }),
     dataset: { name: 'd', sha256: manifestDigest(manifest) },
     leafRows: 7,
-    curvature: 'hessian',
     hvp: { mode: 'exact' },
     curvature: 'hessian',
   };
