@@ -14,8 +14,8 @@ describe('docs/', () => {
   );
 
   it('pages: every schema of the protocol is shown on one', () => {
-    // Plain strings, described in words.
-    const scalars = ['name', 'sha256'];
+    // Plain values, described in words.
+    const scalars = ['name', 'sha256', 'layerName', 'shape'];
     expect([...shownSchemas(pages).keys(), ...scalars].sort()).toEqual([...namedSchemas().keys()].sort());
   });
 
