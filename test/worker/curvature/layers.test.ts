@@ -24,7 +24,7 @@ import {
 } from '../../support/reference.js';
 import { networkProblem } from './problem.js';
 
-/** Float32 through about ten products and sums of at most a few hundred terms. Measured: at most 2e-6. */
+/** Float32 through about ten products and sums of at most a few hundred terms. */
 const tolerance = 5e-6;
 
 type Layers = readonly (Pick<LayerDescription, 'type'> & Record<string, unknown>)[];

@@ -73,17 +73,20 @@ describeEngines('%s', (name) => {
   // Every activation is with every layer in layers.test.ts.
   for (const loss of losses)
     for (const activation of ['linear', 'relu', 'tanh', 'sigmoid', 'softplus'] as const)
-      it(`product and evaluate: ${activation} with ${loss} equal float64, 1–3 layers, with and without bias`, async () => {
-        let seed = 1;
-        for (const useBias of isSlow(name) ? [true] : [true, false])
-          for (const units of isSlow(name) ? [[5, 4, 2]] : [[3], [4, 3], [5, 4, 2]])
-            for (const count of isSlow(name) ? [3] : [1, 3, 7]) {
-              const shape = { width: 4, units, activation, loss, useBias };
-              // A kink within the reference's own differences would be no fault of ours: these seeds have none.
-              await expectReference(randomProblem(shape, 2 * seed + 1, seed), count);
-              seed++;
-            }
-      });
+      (isSlow(name) && loss !== 'softmaxCrossEntropy' && activation !== 'tanh' ? it.skip : it)(
+        `product and evaluate: ${activation} with ${loss} equal float64, 1–3 layers, with and without bias`,
+        async () => {
+          let seed = 1;
+          for (const useBias of isSlow(name) ? [true] : [true, false])
+            for (const units of isSlow(name) ? [[5, 4, 2]] : [[3], [4, 3], [5, 4, 2]])
+              for (const count of isSlow(name) ? [3] : [1, 3, 7]) {
+                const shape = { width: 4, units, activation, loss, useBias };
+                // A kink within the reference's own differences would be no fault of ours: these seeds have none.
+                await expectReference(randomProblem(shape, 2 * seed + 1, seed), count);
+                seed++;
+              }
+        },
+      );
 
   it('product: an activation on the last layer equals float64', async () => {
     for (const lastActivation of isSlow(name) ? (['tanh'] as const) : activations) {

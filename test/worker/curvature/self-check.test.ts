@@ -21,26 +21,29 @@ function broken<T>(device: Device<T>, change: Partial<Device<T>>): Device<T> {
 describe('selfCheck', () => {
   for (const name of engines)
     for (const loss of losses)
-      it(`passes every activation with ${loss} on ${name}, large and small, and leaves no tensor behind`, async () => {
-        const { engine } = await openEngine(name);
-        const before = engine.memory();
-        const smooth = ['relu', 'tanh'] as const;
-        const tried = isSlow(name) ? (['tanh'] as const) : loss === 'squaredError' ? activations : smooth;
-        for (const activation of tried)
-          for (const [seed, size] of (name === 'wasm' ? [0.1, 1, 3] : [1]).entries()) {
-            // exp(ŷ) of outputs in the hundreds is past float32.
-            if (loss === 'poisson' && size > 1) continue;
-            const shape = { width: 6, units: [8, 5, 3], activation, loss, useBias: seed !== 1 };
-            const { network, parameters, batch } = randomProblem(shape, 40, seed, size);
-            for (const curvature of size === 1 ? curvatures : (['hessian'] as const)) {
-              const figures = await selfCheck(engine, network, parameters, batch, curvature);
-              expect(figures.rows).toBeGreaterThan(0);
-              expect(figures.symmetry).toBeLessThan(1e-4);
-              expect(figures.differences).toBeLessThan(1e-2 + 3 * figures.doubt);
+      (isSlow(name) && loss !== 'softmaxCrossEntropy' ? it.skip : it)(
+        `passes every activation with ${loss} on ${name}, large and small, and leaves no tensor behind`,
+        async () => {
+          const { engine } = await openEngine(name);
+          const before = engine.memory();
+          const smooth = ['relu', 'tanh'] as const;
+          const tried = isSlow(name) ? (['tanh'] as const) : loss === 'squaredError' ? activations : smooth;
+          for (const activation of tried)
+            for (const [seed, size] of (name === 'wasm' ? [0.1, 1, 3] : [1]).entries()) {
+              // exp(ŷ) of outputs in the hundreds is past float32.
+              if (loss === 'poisson' && size > 1) continue;
+              const shape = { width: 6, units: [8, 5, 3], activation, loss, useBias: seed !== 1 };
+              const { network, parameters, batch } = randomProblem(shape, 40, seed, size);
+              for (const curvature of size === 1 ? curvatures : (['hessian'] as const)) {
+                const figures = await selfCheck(engine, network, parameters, batch, curvature);
+                expect(figures.rows).toBeGreaterThan(0);
+                expect(figures.symmetry).toBeLessThan(1e-4);
+                expect(figures.differences).toBeLessThan(1e-2 + 3 * figures.doubt);
+              }
             }
-          }
-        expect(engine.memory()).toEqual(before);
-      });
+          expect(engine.memory()).toEqual(before);
+        },
+      );
 
   it('passes a wide relu network, where many rows cross kinks, and parameters of zero with large features', async () => {
     const { engine } = await openEngine('wasm');
