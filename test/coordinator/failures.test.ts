@@ -16,7 +16,7 @@ import { Objects } from '../../protocol/objects.js';
 import { requestSchema, type RequestInput } from '../../protocol/requests.js';
 import { startWorker, type RunningWorker } from '../../worker/start.js';
 import { type TestBroker, startTestBroker } from '../support/broker.js';
-import { breakableLine } from '../support/breakable.js';
+import { breakableLine, type BreakableLine } from '../support/breakable.js';
 import { rawPublish } from '../support/raw-publish.js';
 
 /*
@@ -29,6 +29,8 @@ let client: Client;
 let coordinator: RunningCoordinator;
 let worker: RunningWorker | undefined;
 let children: ChildProcess[];
+/** What the coordinator and the worker in this process are connected by. */
+let lines: { coordinator: BreakableLine; worker: BreakableLine };
 /** What the requests come to where nothing happens on the way. */
 let undisturbed: { cg: Uint8Array; lissa: Uint8Array };
 
@@ -51,7 +53,9 @@ const lissa: RequestInput = {
   method: { name: 'lissa', scale: 5, batchSize: 32, depth: 20, samples: 3, seed: 1, blockSize: 2 },
 };
 const farm = () => ({ url: broker.url, prefix: broker.prefix });
-const workerOptions = () => ({ ...farm(), engine: 'cpu', threads: 1 });
+const beginCoordinator = () => startCoordinator({ ...farm(), url: lines.coordinator.url });
+const beginWorker = (threads = 1) =>
+  startWorker({ ...farm(), url: lines.worker.url, engine: 'cpu', threads });
 
 /** A worker that can be killed; resolves when it is ready. */
 async function spawnWorker(): Promise<ChildProcess> {
@@ -70,6 +74,7 @@ async function spawnWorker(): Promise<ChildProcess> {
 beforeAll(async () => {
   broker = await startTestBroker();
   client = await connect(farm());
+  lines = { coordinator: await breakableLine(broker.url), worker: await breakableLine(broker.url) };
   const { connection: nc, names } = broker;
   await importDataset({
     source: logisticRegression({ rows: 1200, width: 30, seed: 5 }),
@@ -88,8 +93,8 @@ beforeAll(async () => {
   const parameters = Float32Array.from({ length: 31 }, (_, i) => Math.sin(i));
   await (await client.models()).put({ name: 'm', ...network }, parameters);
   [coordinator, worker, ...children] = await Promise.all([
-    startCoordinator(farm()),
-    startWorker(workerOptions()),
+    beginCoordinator(),
+    beginWorker(),
     spawnWorker(),
     spawnWorker(),
   ]);
@@ -103,6 +108,7 @@ afterAll(async () => {
   await coordinator.stop();
   await worker?.stop();
   await client.close();
+  await Promise.all([lines.coordinator.close(), lines.worker.close()]);
   await broker.stop();
 }, 30_000);
 
@@ -159,7 +165,7 @@ describe('a farm', () => {
   it('a coordinator that is replaced in the middle: the job goes on elsewhere, the same bits', async () => {
     const { job, bytes, states } = await disturbed(cg, 'replaced', async () => {
       const first = coordinator;
-      coordinator = await startCoordinator(farm());
+      coordinator = await beginCoordinator();
       await first.stop();
     });
     expect(bytes).toEqual(undisturbed.cg);
@@ -168,16 +174,11 @@ describe('a farm', () => {
   }, 30_000);
 
   it('connections that break in the middle, of the coordinator and of a worker: the same bits', async () => {
-    const lines = await Promise.all([breakableLine(broker.url), breakableLine(broker.url)]);
-    await Promise.all([coordinator.stop(), worker!.stop()]);
-    coordinator = await startCoordinator({ ...farm(), url: lines[0].url });
-    worker = await startWorker({ ...workerOptions(), url: lines[1].url });
-    for (const [i, line] of lines.entries())
-      expect((await disturbed(cg, `broken-${i}`, () => line.cut())).bytes).toEqual(undisturbed.cg);
-    await Promise.all([coordinator.stop(), worker.stop()]);
-    await Promise.all(lines.map((line) => line.close()));
-    [coordinator, worker] = await Promise.all([startCoordinator(farm()), startWorker(workerOptions())]);
-  }, 60_000);
+    for (const line of ['coordinator', 'worker'] as const) {
+      const { bytes } = await disturbed(cg, `broken-${line}`, () => lines[line].cut());
+      expect(bytes).toEqual(undisturbed.cg);
+    }
+  }, 40_000);
 
   it('garbage on every subject that the system listens on, malformed headers too, in the middle: the same bits', async () => {
     const { names, connection: nc, url } = broker;
@@ -234,7 +235,7 @@ describe('a farm', () => {
     const waited = client.wait('late', { onState: ({ state }) => states.push(state) });
     await until(() => Promise.resolve(states.includes('waiting')));
     expect(await client.submit(lissa, 'late')).toMatchObject({ id: 'late', state: 'waiting' });
-    worker = await startWorker({ ...workerOptions(), threads: 2 });
+    worker = await beginWorker(2);
     await waited;
     expect(await client.file('late', 'solution.arrow')).toEqual(undisturbed.lissa);
     expect(await client.submit(lissa, 'late')).toMatchObject({ state: 'done', attempts: 1 });
@@ -254,7 +255,7 @@ describe('a farm', () => {
     await leave('left-wished', { attempts: 1, cancelRequested: true });
     await leave('left-often', { attempts: 5 });
     await leave('left-once', { attempts: 1 });
-    coordinator = await startCoordinator(farm());
+    coordinator = await beginCoordinator();
     expect(await solution('left-once')).toEqual(undisturbed.lissa);
     expect(await client.status('left-once')).toMatchObject({ state: 'done', attempts: 2 });
     expect(await client.status('left-wished')).toMatchObject({ state: 'cancelled', attempts: 1 });

@@ -20,6 +20,7 @@ export async function breakableLine(url: string): Promise<BreakableLine> {
       [on, near],
     ] as const) {
       sockets.add(from);
+      from.setNoDelay(true);
       from.pipe(to);
       from.on('error', () => {});
       from.on('close', () => {
