@@ -10,6 +10,8 @@ const sigma = (z: number) => (z >= 0 ? 1 / (1 + Math.exp(-z)) : Math.exp(z) / (1
 const log1pExp = (z: number) => Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
 /** e^(−z²)·Σ 2ⁿ z²ⁿ⁺¹/(2n+1)!! · 2/√π: all terms of one sign. */
 function erf(z: number): number {
+  // 1 − erf(6) < 2⁻⁵³, and the series overflows further out.
+  if (Math.abs(z) > 6) return Math.sign(z);
   let [term, sum] = [z, z];
   for (let n = 1; n < 200; n++) sum += term *= (2 * z * z) / (2 * n + 1);
   return (2 / Math.sqrt(Math.PI)) * Math.exp(-z * z) * sum;
