@@ -30,7 +30,7 @@ interface Rate {
 
 /** The whole way: real processes, a real broker, MNIST's 60,000 rows. */
 export async function benchFarm(): Promise<BenchRow[]> {
-  // K = 10 for the ratio: at K = 1 the products read their data once for few operations a value, and memory is the limit.
+  // K = 10 for the ratio: at K = 1 it was 1.45 on two cores, presumably because memory is the limit there (not measured).
   const one = await withFarm(1, (operator) => rate(operator, 10));
   const { two, ten } = await withFarm(2, async (operator) => ({
     two: await rate(operator, 1),
