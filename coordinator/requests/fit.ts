@@ -2,10 +2,11 @@ import { networkOf } from '../../protocol/model.js';
 import type { FitRequest } from '../../protocol/requests.js';
 import { newton } from '../solvers/newton.js';
 import type { Context, Outcome } from './context.js';
+import { solverOptions } from './solver-options.js';
 
 /** Trains the model from its stored parameters and stores the result under the name `into`. */
 export async function fit(request: FitRequest, context: Context): Promise<Outcome> {
-  const { operator, prepared, parameters, stores, signal } = context;
+  const { operator, prepared, parameters, stores } = context;
   context.stage('fit');
   const solution = await newton(
     { size: operator.size, at: (theta) => operator.moveTo(theta), operator: () => operator },
@@ -13,15 +14,7 @@ export async function fit(request: FitRequest, context: Context): Promise<Outcom
     {
       gradientTolerance: request.gradientTolerance,
       iterations: request.maxIterations,
-      signal,
-      onProgress: ({ iteration, iterations, worst }) =>
-        context.progress({
-          iteration,
-          iterations,
-          residual: worst,
-          products: operator.products,
-          target: request.gradientTolerance,
-        }),
+      ...solverOptions(context, request.gradientTolerance),
     },
   );
   await stores.models.put(

@@ -2,10 +2,11 @@ import type { Report } from '../../protocol/jobs.js';
 import type { SolveRequest } from '../../protocol/requests.js';
 import { conjugateGradient } from '../solvers/conjugate-gradient.js';
 import { lissa } from '../solvers/lissa.js';
-import type { Solution, SolverOptions } from '../solvers/types.js';
+import type { Solution } from '../solvers/types.js';
 import { FarmChainRunner } from './chain-runner.js';
 import type { Context, Outcome } from './context.js';
 import { rightHandSides } from './right-hand-sides.js';
+import { solverOptions } from './solver-options.js';
 
 /** s = (H + λI)⁻¹ v for the request's right-hand sides, by the request's method. */
 export async function solve(request: SolveRequest, context: Context): Promise<Outcome> {
@@ -41,22 +42,11 @@ async function solveBlock(
   block: Float64Array,
   context: Context,
 ): Promise<Solved> {
-  const { operator, prepared, signal } = context;
-  const options = (target?: number): SolverOptions => ({
-    signal,
-    onProgress: ({ iteration, iterations, worst }) =>
-      context.progress({
-        iteration,
-        iterations,
-        residual: worst,
-        products: operator.products,
-        ...(target && { target }),
-      }),
-  });
+  const { operator, prepared } = context;
   if (method.name === 'cg') {
     const { tolerance, maxIterations } = method;
     const solution = await conjugateGradient(operator, block, {
-      ...options(tolerance),
+      ...solverOptions(context, tolerance),
       damping,
       tolerance,
       iterations: maxIterations,
@@ -65,7 +55,7 @@ async function solveBlock(
   }
   const smallestShard = prepared.manifest.shards.reduce((least, { rows }) => Math.min(least, rows), Infinity);
   const solution = await lissa(operator, new FarmChainRunner(context, block), block, {
-    ...options(),
+    ...solverOptions(context),
     ...method,
     damping,
   });
