@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { methodSchema } from './methods.js';
 import { limits, nameSchema } from './names.js';
 
 const positive = z.number().positive();
@@ -41,30 +42,6 @@ const common = {
 /** λ in (H + λI)⁻¹, on top of the model's l2. */
 const damping = z.number().min(0).default(0);
 
-export const cgSchema = z.strictObject({
-  name: z.literal('cg'),
-  /** Stop a column at ‖r‖ ≤ tolerance·‖v‖. */
-  tolerance: positive.default(1e-5),
-  maxIterations: z.int().min(1).max(1_000_000).default(500),
-});
-
-export const lissaSchema = z.strictObject({
-  name: z.literal('lissa'),
-  /** The recursion is s ← v + (1 − λ/scale)·s − H̃s/scale; it converges for scale > λmax(H̃)/2 + λ/2. */
-  scale: positive,
-  /** Rows of a minibatch; never more than a shard has. */
-  batchSize: z.int().min(1).max(limits.leafRows).default(256),
-  /** Passes over the dataset. */
-  depth: z.int().min(1).max(1_000_000).default(1),
-  /** Independent chains that are averaged. */
-  samples: z.int().min(1).max(10_000).default(1),
-  seed: z.int().min(0).default(0),
-  /** Right-hand sides of one chain. */
-  blockSize: z.int().min(1).max(limits.rightHandSides).default(16),
-  /** `exact`: damping is λ. `authors`: Koh & Liang's code, s ← v + (1 − damping)·s − H̃s/scale, so λ = damping·scale. */
-  convention: z.enum(['exact', 'authors']).default('exact'),
-});
-
 export const hvpRequestSchema = z.strictObject({
   type: z.literal('hvp'),
   ...common,
@@ -77,7 +54,7 @@ export const solveRequestSchema = z.strictObject({
   ...common,
   rhs: rhsSchema,
   damping,
-  method: z.discriminatedUnion('name', [cgSchema, lissaSchema]),
+  method: methodSchema,
 });
 export const fitRequestSchema = z.strictObject({
   type: z.literal('fit'),
@@ -102,8 +79,6 @@ export const requestSchema = z
 export type Rhs = z.infer<typeof rhsSchema>;
 export type Curvature = (typeof curvatures)[number];
 export type HvpMode = z.infer<typeof hvpSchema>;
-export type CgMethod = z.infer<typeof cgSchema>;
-export type LissaMethod = z.infer<typeof lissaSchema>;
 export type SolveRequest = z.infer<typeof solveRequestSchema>;
 export type FitRequest = z.infer<typeof fitRequestSchema>;
 export type Request = z.infer<typeof requestSchema>;

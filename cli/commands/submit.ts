@@ -6,7 +6,6 @@ import { followJob, makeFolder, reportText, saveResult } from '../follow-job.js'
 import {
   command,
   parseCount,
-  parseInteger,
   parseNotNegative,
   parsePositive,
   parseRows,
@@ -16,6 +15,8 @@ import {
 import { run } from '../terminal/fail.js';
 import { print } from '../terminal/output.js';
 import { readVectors } from '../vector-file.js';
+import { addMethodOptions, readMethod, type MethodOptions } from './method-options.js';
+import { present, unused } from './option-fields.js';
 
 interface RequestOptions extends FarmOptions {
   model: string;
@@ -29,20 +30,12 @@ interface RequestOptions extends FarmOptions {
   out?: string;
 }
 
-interface SolveOptions extends RequestOptions {
+interface ProductOptions extends RequestOptions {
   rhs: string;
   damping: number;
-  method: 'cg' | 'lissa';
-  tolerance?: number;
-  maxIterations?: number;
-  scale?: number;
-  batchSize?: number;
-  depth?: number;
-  samples?: number;
-  seed?: number;
-  blockSize?: number;
-  convention?: 'exact' | 'authors';
 }
+
+type SolveOptions = ProductOptions & MethodOptions;
 
 interface FitOptions extends RequestOptions {
   into: string;
@@ -55,48 +48,25 @@ const rhsHelp = 'ones, grad:DATASET:ROWS (rows as 0-4,17), or a file of vectors 
 
 /** The commands that submit a request: solve, hvp, gradient, fit. */
 export function addSubmitCommands(program: Command): void {
-  request(
+  const solve = request(
     program,
     'solve',
     'compute s = (H + λI)⁻¹ v',
     'ihvp solve --model softmax --dataset mnist-train --rhs grad:mnist-test:0-9 --damping 0.01 --out ./result',
   )
     .requiredOption('--rhs <vectors>', `right-hand sides: ${rhsHelp}`)
-    .option('--damping <number>', 'λ', parseNotNegative, 0)
-    .addOption(
-      new Option('--method <name>', 'cg, or lissa (stochastic estimation)')
-        .choices(['cg', 'lissa'])
-        .default('cg'),
-    )
-    .option('--tolerance <number>', 'cg: stop at ‖r‖ ≤ tolerance·‖v‖ (1e-5)', parsePositive)
-    .option('--max-iterations <n>', 'cg: iterations at most (500)', parseCount)
-    .option(
-      '--scale <number>',
-      'lissa: about the largest eigenvalue of a minibatch (required)',
-      parsePositive,
-    )
-    .option('--batch-size <n>', 'lissa: rows of a minibatch (256)', parseCount)
-    .option('--depth <n>', 'lissa: passes over the dataset (1)', parseCount)
-    .option('--samples <n>', 'lissa: chains that are averaged (1)', parseCount)
-    .option('--seed <n>', 'lissa: seed of the order of rows (0)', parseInteger)
-    .option('--block-size <n>', 'lissa: right-hand sides of a chain (16)', parseCount)
-    .addOption(
-      new Option(
-        '--convention <name>',
-        'lissa: exact, or authors (the damping is not divided by scale)',
-      ).choices(['exact', 'authors']),
-    )
-    .action(
-      run(async (options: SolveOptions) => {
-        await submit(options, async (client) => ({
-          type: 'solve',
-          ...common(options),
-          rhs: await rightHandSides(client, options.rhs),
-          damping: options.damping,
-          method: solveMethod(options),
-        }));
-      }),
-    );
+    .option('--damping <number>', 'λ', parseNotNegative, 0);
+  addMethodOptions(solve).action(
+    run(async (options: SolveOptions) => {
+      await submit(options, async (client) => ({
+        type: 'solve',
+        ...common(options),
+        rhs: await rightHandSides(client, options.rhs),
+        damping: options.damping,
+        method: readMethod(options),
+      }));
+    }),
+  );
 
   request(
     program,
@@ -107,7 +77,7 @@ export function addSubmitCommands(program: Command): void {
     .requiredOption('--rhs <vectors>', `the vectors: ${rhsHelp}`)
     .option('--damping <number>', 'λ', parseNotNegative, 0)
     .action(
-      run(async (options: SolveOptions) => {
+      run(async (options: ProductOptions) => {
         await submit(options, async (client) => ({
           type: 'hvp',
           ...common(options),
@@ -187,38 +157,6 @@ function common({ model, dataset, curvature, hvp, step, leafRows }: RequestOptio
     curvature,
     hvp: hvp === 'exact' ? { mode: hvp } : { mode: hvp, step: step ?? defaultStep },
     ...present({ leafRows }),
-  };
-}
-
-function solveMethod(options: SolveOptions): Extract<RequestInput, { type: 'solve' }>['method'] {
-  const { method, tolerance, maxIterations } = options;
-  const { scale, batchSize, depth, samples, seed, blockSize, convention } = options;
-  const ofCg = present({ tolerance, maxIterations });
-  const ofLissa = present({ scale, batchSize, depth, samples, seed, blockSize, convention });
-  const idle = Object.keys(method === 'cg' ? ofLissa : ofCg);
-  if (idle.length > 0) throw unused(idle.map(flag), `--method ${method === 'cg' ? 'lissa' : 'cg'}`);
-  if (method === 'cg') return { name: 'cg', ...ofCg };
-  if (scale === undefined)
-    throw new BadRequestError('lissa needs a scale', {
-      hint: 'say --scale NUMBER, about the largest eigenvalue of a minibatch Hessian; try 10 and raise it if the solve diverges',
-    });
-  return { name: 'lissa', ...ofLissa, scale };
-}
-
-/** An option that would change nothing is a misunderstanding. */
-function unused(options: string[], where: string): BadRequestError {
-  return new BadRequestError(`${options.join(', ')} would change nothing without ${where}`, {
-    hint: `say ${where}, or leave ${options.join(', ')} out`,
-  });
-}
-
-/** batchSize → --batch-size */
-const flag = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-
-/** Without the fields that were not given. */
-function present<T extends object>(fields: T): { [Key in keyof T]?: NonNullable<T[Key]> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-    [Key in keyof T]?: NonNullable<T[Key]>;
   };
 }
 

@@ -1,18 +1,18 @@
-import type { Report } from '../../protocol/jobs.js';
+import type { MethodName } from '../../protocol/methods.js';
 import type { SolveRequest } from '../../protocol/requests.js';
-import { conjugateGradient } from '../solvers/conjugate-gradient.js';
-import { lissa } from '../solvers/lissa.js';
-import type { Solution } from '../solvers/types.js';
-import { FarmChainRunner } from './chain-runner.js';
 import type { Context, Outcome } from './context.js';
+import { solveByCg } from './methods/cg.js';
+import { solveByLissa } from './methods/lissa.js';
+import type { Problem, SolveBy, Solved } from './methods/method.js';
 import { rightHandSides } from './right-hand-sides.js';
-import { solverOptions } from './solver-options.js';
+
+const methods: { [Name in MethodName]: SolveBy<Name> } = { cg: solveByCg, lissa: solveByLissa };
 
 /** s = (H + λI)⁻¹ v for the request's right-hand sides, by the request's method. */
-export async function solve(request: SolveRequest, context: Context): Promise<Outcome> {
+export async function solve({ method, damping }: SolveRequest, context: Context): Promise<Outcome> {
   const { block, count } = await rightHandSides(context);
-  context.stage(request.method.name);
-  const { solution, report, warnings } = await solveBlock(request, block, context);
+  context.stage(method.name);
+  const { solution, report, warnings } = await solveBy(method, { block, count, damping }, context);
   return {
     status: solution.status,
     advice: solution.advice,
@@ -27,47 +27,15 @@ export async function solve(request: SolveRequest, context: Context): Promise<Ou
       residualHistory: solution.residualHistory,
       ...report,
     },
-    warnings,
+    warnings: warnings ?? [],
   };
 }
 
-interface Solved {
-  solution: Solution;
-  report: Partial<Report>;
-  warnings: string[];
-}
-
-async function solveBlock(
-  { method, damping }: SolveRequest,
-  block: Float64Array,
+function solveBy<Name extends MethodName>(
+  method: SolveRequest['method'] & { name: Name },
+  problem: Problem,
   context: Context,
 ): Promise<Solved> {
-  const { operator, prepared } = context;
-  if (method.name === 'cg') {
-    const { tolerance, maxIterations } = method;
-    const solution = await conjugateGradient(operator, block, {
-      ...solverOptions(context, tolerance),
-      damping,
-      tolerance,
-      iterations: maxIterations,
-    });
-    return { solution, report: { damping }, warnings: [] };
-  }
-  const smallestShard = prepared.manifest.shards.reduce((least, { rows }) => Math.min(least, rows), Infinity);
-  const solution = await lissa(operator, new FarmChainRunner(context, block), block, {
-    ...solverOptions(context),
-    ...method,
-    damping,
-  });
-  const { standardErrors, effectiveDamping } = solution;
-  return {
-    solution,
-    report: { damping: effectiveDamping, ...(standardErrors && { standardErrors }) },
-    warnings:
-      method.batchSize > smallestShard
-        ? [
-            `a minibatch lies within one shard: batch size ${method.batchSize} was cut to the shards' ${smallestShard} rows`,
-          ]
-        : [],
-  };
+  const by = methods[method.name] as SolveBy<MethodName>;
+  return by(method, problem, context);
 }

@@ -6,6 +6,7 @@ import * as dataset from '../../protocol/dataset.js';
 import * as errors from '../../protocol/errors.js';
 import * as jobs from '../../protocol/jobs.js';
 import * as layers from '../../protocol/layers.js';
+import * as methods from '../../protocol/methods.js';
 import * as model from '../../protocol/model.js';
 import * as shared from '../../protocol/names.js';
 import * as plugin from '../../protocol/plugin-model.js';
@@ -39,7 +40,19 @@ export function readPages(folder: string): Page[] {
 /** What every schema of the protocol is called: its constant without `Schema`, or `<endpoint> request`. */
 export function namedSchemas(): Map<string, z.ZodType> {
   const named = new Map<string, z.ZodType>();
-  for (const module of [shared, blocks, dataset, jobs, layers, model, plugin, requests, services, tasks])
+  for (const module of [
+    shared,
+    blocks,
+    dataset,
+    jobs,
+    layers,
+    methods,
+    model,
+    plugin,
+    requests,
+    services,
+    tasks,
+  ])
     for (const [name, value] of Object.entries(module) as [string, unknown][])
       if (value instanceof z.ZodType && !named.has(schemaName(name))) named.set(schemaName(name), value);
   for (const [name, { request, reply }] of Object.entries(services.endpoints)) {

@@ -1,0 +1,84 @@
+import { Option, type Command } from 'commander';
+import { BadRequestError } from '../../protocol/errors.js';
+import type { MethodName } from '../../protocol/methods.js';
+import type { RequestInput } from '../../protocol/requests.js';
+import { parseCount, parseInteger, parsePositive } from '../options.js';
+import { present, unused } from './option-fields.js';
+
+type MethodInput = Extract<RequestInput, { type: 'solve' }>['method'];
+
+/** What the options of all methods come to, under the names of the methods' fields. */
+export type MethodOptions = { method: MethodName } & Record<string, unknown>;
+
+/** The options of each method: its fields, in the order of the help. One that several methods share is given once. */
+const options: Record<MethodName, Option[]> = {
+  cg: [
+    option('--tolerance <number>', 'stop at ‖r‖ ≤ tolerance·‖v‖ (1e-5)', parsePositive),
+    option('--max-iterations <n>', 'iterations at most (500)', parseCount),
+  ],
+  lissa: [
+    option('--scale <number>', 'about the largest eigenvalue of a minibatch (required)', parsePositive),
+    option('--batch-size <n>', 'rows of a minibatch (256)', parseCount),
+    option('--depth <n>', 'passes over the dataset (1)', parseCount),
+    option('--samples <n>', 'chains that are averaged (1)', parseCount),
+    option('--seed <n>', 'seed of the order of rows (0)', parseInteger),
+    option('--block-size <n>', 'right-hand sides of a chain (16)', parseCount),
+    option('--convention <name>', 'exact, or authors (the damping is not divided by scale)').choices([
+      'exact',
+      'authors',
+    ]),
+  ],
+};
+
+function option(flags: string, description: string, parse?: (text: string) => unknown): Option {
+  const made = new Option(flags, description);
+  return parse ? made.argParser(parse) : made;
+}
+
+/** `--method`, and the options of every method, each saying whose it is. */
+export function addMethodOptions(command: Command): Command {
+  const names = Object.keys(options) as MethodName[];
+  command.addOption(
+    new Option('--method <name>', 'cg, or lissa (stochastic estimation)').choices(names).default('cg'),
+  );
+  const added = new Set<string>();
+  for (const { flags, long, description, parseArg, argChoices } of Object.values(options).flat()) {
+    if (added.has(long!)) continue;
+    added.add(long!);
+    const owners = names.filter((name) => options[name].some((other) => other.long === long));
+    const made = new Option(flags, `${owners.join(', ')}: ${description}`);
+    if (argChoices) made.choices(argChoices);
+    else if (parseArg) made.argParser(parseArg);
+    command.addOption(made);
+  }
+  return command;
+}
+
+/** The method of a request. @throws BadRequestError for an option that its method does not have, or lacks */
+export function readMethod(given: MethodOptions): MethodInput {
+  const { method } = given;
+  const own = new Set(options[method].map((each) => each.attributeName()));
+  const all = new Map(
+    Object.values(options)
+      .flat()
+      .map((each) => [each.attributeName(), each.long!]),
+  );
+  const idle = [...all].filter(([field]) => given[field] !== undefined && !own.has(field));
+  if (idle.length > 0)
+    throw unused(
+      idle.map(([, long]) => long),
+      `--method ${Object.keys(options)
+        .filter((name) =>
+          idle.every(([field]) => options[name as MethodName].some((each) => each.attributeName() === field)),
+        )
+        .join(' or ')}`,
+    );
+  if (method === 'lissa' && given.scale === undefined)
+    throw new BadRequestError('lissa needs a scale', {
+      hint: 'say --scale NUMBER, about the largest eigenvalue of a minibatch Hessian; try 10 and raise it if the solve diverges',
+    });
+  return {
+    name: method,
+    ...present(Object.fromEntries([...own].map((field) => [field, given[field]]))),
+  } as MethodInput;
+}

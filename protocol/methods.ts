@@ -1,0 +1,35 @@
+import { z } from 'zod';
+import { limits } from './names.js';
+
+const positive = z.number().positive();
+
+export const cgSchema = z.strictObject({
+  name: z.literal('cg'),
+  /** Stop a column at ‖r‖ ≤ tolerance·‖v‖. */
+  tolerance: positive.default(1e-5),
+  maxIterations: z.int().min(1).max(1_000_000).default(500),
+});
+
+export const lissaSchema = z.strictObject({
+  name: z.literal('lissa'),
+  /** The recursion is s ← v + (1 − λ/scale)·s − H̃s/scale; it converges for scale > λmax(H̃)/2 + λ/2. */
+  scale: positive,
+  /** Rows of a minibatch; never more than a shard has. */
+  batchSize: z.int().min(1).max(limits.leafRows).default(256),
+  /** Passes over the dataset. */
+  depth: z.int().min(1).max(1_000_000).default(1),
+  /** Independent chains that are averaged. */
+  samples: z.int().min(1).max(10_000).default(1),
+  seed: z.int().min(0).default(0),
+  /** Right-hand sides of one chain. */
+  blockSize: z.int().min(1).max(limits.rightHandSides).default(16),
+  /** `exact`: damping is λ. `authors`: Koh & Liang's code, s ← v + (1 − damping)·s − H̃s/scale, so λ = damping·scale. */
+  convention: z.enum(['exact', 'authors']).default('exact'),
+});
+
+/** How a solve request is solved. */
+export const methodSchema = z.discriminatedUnion('name', [cgSchema, lissaSchema]);
+
+export type Method = z.infer<typeof methodSchema>;
+export type MethodName = Method['name'];
+export type MethodOf<Name extends MethodName> = Extract<Method, { name: Name }>;
