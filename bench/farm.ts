@@ -19,7 +19,8 @@ const network = {
   l2: 0,
 };
 const leafRows = 1024;
-const applies = 20;
+const warmUps = 10;
+const applies = 30;
 
 interface Rate {
   /** Seconds of one apply, the mean over all. */
@@ -59,7 +60,7 @@ export async function benchFarm(): Promise<BenchRow[]> {
 async function rate(operator: DistributedOperator, count: number): Promise<Rate> {
   const block = Float64Array.from(normals(count * operator.size, 4));
   const busyOf = () => new Map([...operator.stats].map(([id, { busySeconds }]) => [id, busySeconds]));
-  await operator.multiply(block, count);
+  for (let i = 0; i < warmUps; i++) await operator.multiply(block, count);
   let [wall, busy] = [0, 0];
   for (let i = 0; i < applies; i++) {
     const before = busyOf();

@@ -72,7 +72,7 @@ export class DistributedOperator {
     if (previous) this.#links.release(previous.parameters.id);
     const { operator } = this.#spec;
     const sums = await this.#sum(1 + p, 0, (leaves) => ({ task: 'linearize', operator, point, leaves }));
-    const gradient = sums.subarray(1);
+    const gradient = sums.slice(1);
     let penalty = 0;
     for (let i = 0; i < p; i++) {
       gradient[i] = gradient[i]! / weight + l2[i]! * rounded[i]!;
@@ -83,16 +83,13 @@ export class DistributedOperator {
 
   /** H·V for a block of `count` vectors (count × p, a vector a row); l2 included, damping not. */
   async multiply(block: Float64Array, count: number): Promise<Float64Array> {
-    const { parameters: p, weight, l2 } = this.shape;
+    const { parameters: p } = this.shape;
     if (block.length !== count * p)
       throw new ShapeMismatchError(`${block.length} values are not ${count} × ${p}`);
     const result = new Float64Array(block.length);
     for (let first = 0; first < count; first += columnsPerTask) {
-      const columns = Math.min(columnsPerTask, count - first);
-      const part = block.subarray(first * p, (first + columns) * p);
-      const sums = await this.#multiplyColumns(part, columns);
-      const into = result.subarray(first * p);
-      for (let i = 0; i < sums.length; i++) into[i] = sums[i]! / weight + l2[i % p]! * part[i]!;
+      const last = Math.min(count, first + columnsPerTask);
+      await this.#multiplyInto(result.subarray(first * p, last * p), block.subarray(first * p, last * p));
     }
     this.products += count;
     return result;
@@ -139,14 +136,18 @@ export class DistributedOperator {
     return values;
   }
 
-  async #multiplyColumns(part: Float64Array, count: number): Promise<Float64Array> {
+  /** H·V for a block of vectors that go in one task. */
+  async #multiplyInto(result: Float64Array, block: Float64Array): Promise<void> {
+    const { parameters: p, weight, l2 } = this.shape;
+    const count = block.length / p;
     const point = this.#requirePoint();
     const { operator, hvp } = this.#spec;
     // Differences depend on the vector's size; the exact product does not, and float32 reaches further if it is about 1.
-    const scales = hvp.mode === 'exact' ? powersOfTwo(part, count) : new Float64Array(count).fill(1);
-    const scaled = scaleRows(part, scales, Float32Array);
+    const factors = rowsOf(block, p).map((row) => (hvp.mode === 'exact' ? powerOfTwo(row) : 1));
+    const scaled = new Float32Array(block.length);
+    for (const [k, factor] of factors.entries())
+      for (let i = k * p; i < (k + 1) * p; i++) scaled[i] = block[i]! * factor;
     const vectors = await this.#links.broadcast(scaled);
-    const width = part.length;
     try {
       const task = (leaves: LeafRange[]): Task => ({
         task: 'multiply',
@@ -156,12 +157,10 @@ export class DistributedOperator {
         vectors,
         count,
       });
-      const sums = await this.#sum(width, count, task);
-      return scaleRows(
-        sums,
-        scales.map((scale) => 1 / scale),
-        Float64Array,
-      );
+      const sums = await this.#sum(block.length, count, task);
+      for (const [k, factor] of factors.entries())
+        for (let j = 0, i = k * p; j < p; j++, i++)
+          result[i] = (sums[i]! * (1 / factor)) / weight + l2[j]! * block[i]!;
     } finally {
       this.#links.release(vectors.id);
     }
@@ -179,8 +178,7 @@ export class DistributedOperator {
           const counted = (products * covered(leaves)) / this.shape.leaves;
           const size = (nodes: number) => nodes * width;
           const { nodes, values } = await this.#links.run(worker, task(leaves), size, counted);
-          for (const [i, node] of nodes.entries())
-            sum.add(node, Float64Array.from(values.subarray(i * width, (i + 1) * width)));
+          for (const [i, node] of nodes.entries()) sum.add(node, values.subarray(i * width, (i + 1) * width));
         } catch (error) {
           if (!isTransient(error)) throw error;
           failures.push(error);
@@ -199,28 +197,16 @@ export class DistributedOperator {
   }
 }
 
-/** For each row the power of two that brings its largest value to [1, 2): multiplying by it rounds nothing. */
-function powersOfTwo(block: Float64Array, count: number): Float64Array {
-  const width = block.length / count;
-  return Float64Array.from({ length: count }, (_, k) => {
-    const largest = block
-      .subarray(k * width, (k + 1) * width)
-      .reduce((most, v) => Math.max(most, Math.abs(v)), 0);
-    // The factor and its inverse have to be float64 numbers.
-    const exponent = Math.max(-1022, Math.min(1022, Math.floor(Math.log2(largest))));
-    return largest > 0 && Number.isFinite(largest) ? 2 ** -exponent : 1;
-  });
-}
+const rowsOf = (block: Float64Array, size: number) =>
+  Array.from({ length: block.length / size }, (_, k) => block.subarray(k * size, (k + 1) * size));
 
-function scaleRows<Values extends Float32Array | Float64Array>(
-  block: Float64Array,
-  scales: Float64Array,
-  ArrayType: new (length: number) => Values,
-): Values {
-  const scaled = new ArrayType(block.length);
-  const width = block.length / scales.length;
-  for (let i = 0; i < block.length; i++) scaled[i] = block[i]! * scales[Math.floor(i / width)]!;
-  return scaled;
+/** The power of two that brings the largest value to [1, 2): multiplying by it rounds nothing. */
+function powerOfTwo(values: Float64Array): number {
+  let largest = 0;
+  for (let i = 0; i < values.length; i++) largest = Math.max(largest, Math.abs(values[i]!));
+  if (!(largest > 0 && Number.isFinite(largest))) return 1;
+  // The factor and its inverse have to be float64 numbers.
+  return 2 ** -Math.max(-1022, Math.min(1022, Math.floor(Math.log2(largest))));
 }
 
 function covered(ranges: readonly LeafRange[]): number {
