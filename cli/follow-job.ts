@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Client, Result } from '../protocol/client.js';
 import { BadFileError } from '../protocol/errors.js';
 import type { Progress, Report } from '../protocol/jobs.js';
+import { spectrumText } from './spectrum-text.js';
 import { formatDuration, formatNumber } from './terminal/format.js';
 import { startProgress, type Progress as Bar } from './terminal/progress.js';
 
@@ -80,6 +81,7 @@ export function reportText({ job, report, files }: Result, saved: string[]): str
         (residuals.length > 1 ? ` at worst of ${residuals.length} right-hand sides` : '') +
         (report.damping === undefined ? '' : `, λ = ${formatNumber(report.damping)}`),
     );
+  if (report.spectrum) lines.push(...spectrumText(report.spectrum));
   lines.push(`  ${costs(report)}`);
   for (const { id, engine, threads, products, busySeconds } of report.workers)
     lines.push(

@@ -6,6 +6,7 @@ import { addDemoCommand } from './commands/demo.js';
 import { addJobCommands } from './commands/job.js';
 import { addModelCommands } from './commands/model.js';
 import { addProcessCommands } from './commands/processes.js';
+import { addSpectrumCommand } from './commands/spectrum.js';
 import { addSubmitCommands } from './commands/submit.js';
 import { exitOnUsage } from './terminal/fail.js';
 
@@ -19,6 +20,7 @@ addProcessCommands(program);
 addDatasetCommands(program);
 addModelCommands(program);
 addSubmitCommands(program);
+addSpectrumCommand(program);
 addJobCommands(program);
 
 await program.parseAsync();

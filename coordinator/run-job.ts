@@ -16,6 +16,7 @@ import { fit } from './requests/fit.js';
 import { gradient } from './requests/gradient.js';
 import { hvp } from './requests/hvp.js';
 import { solve } from './requests/solve.js';
+import { spectrum } from './requests/spectrum.js';
 import type { Stores } from './stores.js';
 
 /** Entries of the residual history that a report keeps, give or take one. */
@@ -109,6 +110,8 @@ async function handle(request: Request, context: Context): Promise<Outcome> {
       return solve(request, context);
     case 'fit':
       return fit(request, context);
+    case 'spectrum':
+      return spectrum(request, context);
   }
 }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { nameSchema, sha256Schema } from './names.js';
 import { requestSchema } from './requests.js';
+import { spectrumSchema } from './spectrum.js';
 
 export const errorSchema = z.object({
   code: z.string(),
@@ -102,6 +103,8 @@ export const reportSchema = z.object({
   residualHistory: z.array(z.number()).optional(),
   /** Standard error over samples, ‖se‖/‖s‖ of each column (lissa with two samples or more). */
   standardErrors: z.array(z.number()).optional(),
+  /** Of a spectrum request. */
+  spectrum: spectrumSchema.optional(),
   loss: z.number().optional(),
   gradientNorm: z.number().optional(),
   products: z.number().min(0),

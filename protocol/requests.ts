@@ -67,20 +67,65 @@ export const fitRequestSchema = z.strictObject({
   maxIterations: z.int().min(1).max(10_000).default(100),
 });
 
+const eigenvalues = z.int().min(0).max(512).default(0);
+/** Eigenvalues, trace, log-determinant and spectral density of H. */
+export const spectrumRequestSchema = z.strictObject({
+  type: z.literal('spectrum'),
+  ...common,
+  /** How many of the largest eigenvalues, with their vectors. */
+  largest: eigenvalues,
+  /** How many of the smallest. */
+  smallest: eigenvalues,
+  /** An eigenpair has converged at ‖Hx − θx‖ ≤ tolerance·‖H‖. */
+  tolerance: positive.default(1e-4),
+  /** Passes over the data for eigenpairs, at most. */
+  maxIterations: z.int().min(1).max(100_000).default(300),
+  /** Vectors of a pass for eigenpairs: an eigenvalue of multiplicity m is found up to that often. */
+  blockSize: z.int().min(1).max(64).default(1),
+  /** Estimate tr H: `hutch++` (two passes), or `hutchinson`. */
+  trace: z.enum(['hutch++', 'hutchinson']).optional(),
+  /** Estimate log det(H + λI). */
+  logDeterminant: z.boolean().default(false),
+  /** λ of the log-determinant. */
+  damping,
+  /** Estimate the density of eigenvalues. */
+  density: z.boolean().default(false),
+  /** Random vectors of the trace, the log-determinant and the density. */
+  probes: z.int().min(1).max(1000).default(12),
+  /** Lanczos steps from each probe, for the log-determinant and the density. */
+  steps: z.int().min(2).max(500).default(30),
+  seed: z.int().min(0).default(0),
+});
+
 /** What a client submits. */
 export const requestSchema = z
-  .discriminatedUnion('type', [hvpRequestSchema, gradientRequestSchema, solveRequestSchema, fitRequestSchema])
+  .discriminatedUnion('type', [
+    hvpRequestSchema,
+    gradientRequestSchema,
+    solveRequestSchema,
+    fitRequestSchema,
+    spectrumRequestSchema,
+  ])
+  .refine((request) => request.type !== 'spectrum' || asksForSomething(request), {
+    path: ['largest'],
+    message: 'ask for something: largest or smallest eigenvalues, trace, logDeterminant or density',
+  })
   .refine(({ curvature, hvp }) => curvature === 'hessian' || hvp.mode === 'exact', {
     path: ['hvp'],
     message:
       'finite differences are of the gradient, whose derivative is the Hessian: with curvature gauss-newton take mode exact',
   });
 
+function asksForSomething({ largest, smallest, trace, logDeterminant, density }: SpectrumRequest): boolean {
+  return largest + smallest > 0 || trace !== undefined || logDeterminant || density;
+}
+
 export type Rhs = z.infer<typeof rhsSchema>;
 export type Curvature = (typeof curvatures)[number];
 export type HvpMode = z.infer<typeof hvpSchema>;
 export type SolveRequest = z.infer<typeof solveRequestSchema>;
 export type FitRequest = z.infer<typeof fitRequestSchema>;
+export type SpectrumRequest = z.infer<typeof spectrumRequestSchema>;
 export type Request = z.infer<typeof requestSchema>;
 /** A request as a client writes it, defaults left out. */
 export type RequestInput = z.input<typeof requestSchema>;

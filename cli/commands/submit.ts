@@ -18,7 +18,7 @@ import { readVectors } from '../vector-file.js';
 import { addMethodOptions, readMethod, type MethodOptions } from './method-options.js';
 import { present, unused } from './option-fields.js';
 
-interface RequestOptions extends FarmOptions {
+export interface RequestOptions extends FarmOptions {
   model: string;
   dataset: string;
   curvature: Curvature;
@@ -123,7 +123,7 @@ export function addSubmitCommands(program: Command): void {
     );
 }
 
-function request(program: Command, name: string, description: string, example: string): Command {
+export function request(program: Command, name: string, description: string, example: string): Command {
   return command(program, name, description, example)
     .requiredOption('--model <name>', 'the model')
     .requiredOption('--dataset <name>', 'the training data')
@@ -149,7 +149,7 @@ function request(program: Command, name: string, description: string, example: s
 
 const defaultStep = 1e-2;
 
-function common({ model, dataset, curvature, hvp, step, leafRows }: RequestOptions) {
+export function common({ model, dataset, curvature, hvp, step, leafRows }: RequestOptions) {
   if (hvp === 'exact' && step !== undefined) throw unused(['--step'], '--hvp finite-difference');
   return {
     model,
@@ -179,7 +179,7 @@ function readRows(text: string): number[] {
   }
 }
 
-async function submit(
+export async function submit(
   options: RequestOptions,
   makeRequest: (client: Client) => Promise<RequestInput>,
 ): Promise<void> {

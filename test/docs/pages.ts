@@ -12,6 +12,7 @@ import * as shared from '../../protocol/names.js';
 import * as plugin from '../../protocol/plugin-model.js';
 import * as requests from '../../protocol/requests.js';
 import * as services from '../../protocol/services.js';
+import * as spectrum from '../../protocol/spectrum.js';
 import * as tasks from '../../protocol/tasks.js';
 import { jsonSchemas, markdownTable, schemaTables } from './schema-tables.js';
 import { SourceComments, type Comments } from './source-comments.js';
@@ -51,6 +52,7 @@ export function namedSchemas(): Map<string, z.ZodType> {
     plugin,
     requests,
     services,
+    spectrum,
     tasks,
   ])
     for (const [name, value] of Object.entries(module) as [string, unknown][])

@@ -5,6 +5,7 @@ import { addDemoCommand } from '../../../cli/commands/demo.js';
 import { addJobCommands } from '../../../cli/commands/job.js';
 import { addModelCommands } from '../../../cli/commands/model.js';
 import { addProcessCommands } from '../../../cli/commands/processes.js';
+import { addSpectrumCommand } from '../../../cli/commands/spectrum.js';
 import { addSubmitCommands } from '../../../cli/commands/submit.js';
 
 const program = new Command('ihvp');
@@ -14,6 +15,7 @@ for (const add of [
   addJobCommands,
   addModelCommands,
   addProcessCommands,
+  addSpectrumCommand,
   addSubmitCommands,
 ])
   add(program);
