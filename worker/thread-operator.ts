@@ -9,6 +9,7 @@ import {
   type Linearization,
   type LossAndGradient,
 } from './curvature/linearization.js';
+import { columnsAtOnce } from './curvature/slabs.js';
 import { bindNetwork, type BoundNetwork } from './curvature/network.js';
 import type { Engine } from './engines/engine.js';
 import type { ShardClient } from './shard-client.js';
@@ -33,6 +34,8 @@ export class ThreadOperator<T> {
   #budget: Budget;
   #point: { id: number; bound: BoundNetwork<T> } | undefined;
   #kept = new Map<string, Linearization<T>>();
+  /** Right-hand sides in one pass, by the number of rows. */
+  #columns = new Map<number, number>();
   /** The shard that is needed after a shard. */
   #next = new Map<number, number>();
 
@@ -51,6 +54,16 @@ export class ThreadOperator<T> {
     const bound = bindNetwork(this.#engine, this.input.network, parameters);
     this.#point = { id, bound };
     return bound;
+  }
+
+  /** How many right-hand sides a pass over so many rows takes at once. */
+  columnsFor(rows: number): number {
+    const known = this.#columns.get(rows);
+    if (known !== undefined) return known;
+    const { network, curvature } = this.input;
+    const columns = columnsAtOnce(network, rows, curvature, this.#engine.workBytes);
+    this.#columns.set(rows, columns);
+    return columns;
   }
 
   /** The leaves, in the order in which they will be worked on: while one is, the next shard is fetched. */

@@ -1,8 +1,7 @@
 import type { Operations } from '../engines/operations.js';
-import { transposeEach } from './dense.js';
-import { addPresent, exchange, mapEachTangent, matrixShape, sumOfPositions } from './layer.js';
+import { addPresent, exchange, mapEachTangent, matrixShape } from './layer.js';
 import type { Layer, ParameterDirections, TangentMaps } from './layer.js';
-import { inputSize, positionsOf, tapsOf, windowIndices } from './windows.js';
+import { adjointPadding, inputSize, positionsOf, spacedIndices, tapsOf } from './windows.js';
 import type { WindowGeometry } from './windows.js';
 
 export interface ConvolutionParameters<T> {
@@ -24,8 +23,9 @@ const maxTerms = 4096;
  * ∂W = a ∗ᵀ δ, ∂c = Σ δ, ∂a = δ ∗ᵀ W;  Rz = a ∗ V + v + Ra ∗ W;  R∂W = a ∗ᵀ Rδ + Ra ∗ᵀ δ,  R∂a = Rδ ∗ᵀ W + δ ∗ᵀ V.
  *
  * ∗ᵀ for the kernel is a convolution again, of the input as channels × height × width × rows with δ as its kernel
- * (rows are the channels that are summed over, strides and dilation change places). ∗ᵀ for the input is a product with
- * Wᵀ to the values of every window, and their sum at the places they were read from.
+ * (rows are the channels that are summed over, strides and dilation change places). ∗ᵀ for the input is one too, of δ,
+ * zeros between its values where a stride skips places, with the taps of W in reverse and its channels and filters
+ * exchanged.
  */
 export function convolutionLayer<T>(
   ops: Operations<T>,
@@ -38,13 +38,16 @@ export function convolutionLayer<T>(
   const [positions, taps] = [positionsOf(geometry), tapsOf(geometry)];
   const filters = matrixShape(ops, kernel)[1];
   const parameters = bias === undefined ? [kernel] : [kernel, bias];
-  const kernelTransposed = inputVaries ? ops.transpose(kernel, [1, 0]) : undefined;
   const kernel4d = ops.reshape(kernel, [...size, channels, filters]);
-  /** With one tap at stride 1 each window is its input. */
-  const indices =
-    inputVaries && (taps > 1 || strides.some((stride) => stride > 1))
-      ? windowIndices(geometry, 'channels')
-      : undefined;
+  const reversedTaps = Int32Array.from({ length: taps }, (_, tap) => taps - 1 - tap);
+  /** K kernels, (taps·channels) × (K·filters), as those of ∗ᵀ for the input: taps × filters × (K·channels). */
+  const reverse = (kernels: T) => {
+    const count = matrixShape(ops, kernels)[1] / filters;
+    const turned = ops.gatherRows(ops.reshape(kernels, [taps, channels * count * filters]), reversedTaps);
+    const cube = ops.reshape(turned, [taps, channels, count, filters]);
+    return ops.reshape(ops.transpose(cube, [0, 3, 2, 1]), [...size, filters, count * channels]);
+  };
+  const kernelReversed = inputVaries ? reverse(kernel) : undefined;
 
   /** rows × input with taps × channels × n: rows × (positions·n). */
   const convolve = (rows: T, weights: T) => {
@@ -94,31 +97,36 @@ export function convolutionLayer<T>(
     const exact = height === size[0] && width === size[1] ? byTap : ops.gatherRows(byTap, wanted);
     return ops.reshape(exact, [taps * channels, count * units]);
   };
-  const gradients = (left: readonly T[], right: readonly T[], delta: T, more?: T) => {
+  /** Σ over rows and positions of a tangent of the output: 1 × (K·filters). */
+  const sumOf = (right: readonly T[]): T => {
+    const parts = right.map((part) =>
+      ops.conv2d(ops.fill([1, ...output, ops.shape(part)[2]!], 1), part, sumOptions),
+    );
+    const sum = parts.reduce((total, part) => ops.add(total, part));
+    return ops.reshape(sum, [1, ops.shape(sum)[3]!]);
+  };
+  const gradients = (left: readonly T[], right: readonly T[], more?: T) => {
     const ofKernel = addPresent(ops, kernelGradient(left, right), more);
-    return bias === undefined ? [ofKernel] : [ofKernel, sumOfPositions(ops, delta, positions, filters)];
+    return bias === undefined ? [ofKernel] : [ofKernel, sumOf(right)];
   };
 
-  /** A tangent of the output through Wᵀ, as values of every window. */
-  const windowsOf = (tangent: T) =>
-    mapEachTangent(ops, tangent, positions * filters, (rows) => {
-      const count = matrixShape(ops, rows)[0];
-      const values = ops.matmul(ops.reshape(rows, [count * positions, filters]), kernelTransposed!);
-      return ops.reshape(values, [count, positions * taps * channels]);
-    });
-  /** Values of every window to the sums of what was read from each place. */
-  const collect = (windows: T) =>
-    indices === undefined
-      ? windows
-      : mapEachTangent(ops, windows, indices.length, (rows) =>
-          ops.scatterColumns(rows, indices, inputSize(geometry)),
-        );
+  const spaced = spacedIndices(geometry, filters);
+  const spacedSize = [0, 1].map((axis) => (output[axis]! - 1) * strides[axis]! + 1);
+  const around = adjointPadding(geometry);
+  /** rows × (positions·filters) with reversed kernels of n channels: rows × (input positions·n). */
+  const convolveBack = (rows: T, reversed: T) => {
+    const count = matrixShape(ops, rows)[0];
+    const values = spaced === undefined ? rows : ops.gatherColumns(rows, spaced);
+    const image = ops.reshape(values, [count, ...spacedSize, filters]);
+    const result = ops.conv2d(image, reversed, { strides: [1, 1], dilation, padding: around });
+    return ops.reshape(result, [count, spatial[0] * spatial[1] * ops.shape(reversed)[3]!]);
+  };
 
-  /** `delta` and `deltaKernels`, made of it, are absent where no term carries them. */
-  const tangentMaps = (input: T, delta: T | undefined): TangentMaps<T> => {
+  /** `delta` is absent where no term carries it. */
+  const tangentMaps = (input: T, inputImages: readonly T[], delta: T | undefined): TangentMaps<T> => {
     const deltaKernels = delta === undefined ? [] : kernels(delta);
     return {
-      held: [input, ...(delta === undefined ? [] : [delta]), ...deltaKernels],
+      held: [input, ...inputImages, ...(delta === undefined ? [] : [delta]), ...deltaKernels],
       pieces: [],
       forward(directions, [inputTangent]) {
         const throughInput =
@@ -128,61 +136,75 @@ export function convolutionLayer<T>(
           outputTangent: addPresent(ops, directions!.forward(input), throughInput),
           backward: (deltaTangent) => ({
             slices: gradients(
-              images(input),
+              inputImages,
               kernels(deltaTangent),
-              deltaTangent,
               inputTangent && deltaKernels.length > 0
                 ? kernelGradient(images(inputTangent), deltaKernels)
                 : undefined,
             ),
             inputDeltaTangents: [
-              inputVaries
-                ? collect(addPresent(ops, windowsOf(deltaTangent), delta && directions!.backward(delta)))
-                : undefined,
+              kernelReversed &&
+                addPresent(
+                  ops,
+                  mapEachTangent(ops, deltaTangent, positions * filters, (rows) =>
+                    convolveBack(rows, kernelReversed),
+                  ),
+                  delta && directions!.backward(delta),
+                ),
             ],
           }),
         };
       },
-      selectRows: (rows) => tangentMaps(ops.gatherRows(input, rows), delta && ops.gatherRows(delta, rows)),
+      selectRows(indices) {
+        const rows = ops.gatherRows(input, indices);
+        return tangentMaps(rows, images(rows), delta && ops.gatherRows(delta, indices));
+      },
     };
   };
 
-  /** V as (taps·channels) × (K·filters), v as 1 × (K·filters); δ goes through Vᵀ to values of every window. */
+  /** V as (taps·channels) × (K·filters), v as 1 × (K·filters). */
   const direct = ([kernelTangents, biasTangents]: readonly T[]): ParameterDirections<T> => {
     const count = matrixShape(ops, kernelTangents!)[1] / filters;
     const weights = ops.reshape(kernelTangents!, [...size, channels, count * filters]);
-    const transposed = inputVaries ? transposeEach(ops, kernelTangents!, filters) : undefined;
+    const reversed = inputVaries ? reverse(kernelTangents!) : undefined;
     return {
-      held: transposed === undefined ? [weights] : [weights, transposed],
+      held: reversed === undefined ? [weights] : [weights, reversed],
       forward(input) {
         const result = addToPositions(ops, convolve(input, weights), biasTangents);
         return exchange(ops, result, positions, count);
       },
-      backward(delta) {
-        const rows = matrixShape(ops, delta)[0];
-        const values = ops.matmul(ops.reshape(delta, [rows * positions, filters]), transposed!);
-        const windows = ops.reshape(values, [rows, positions * count * taps * channels]);
-        return exchange(ops, windows, positions, count);
-      },
+      backward: (delta) => exchange(ops, convolveBack(delta, reversed!), spatial[0] * spatial[1], count),
     };
   };
 
   return {
     name,
     sliceCount: parameters.length,
-    held: [...parameters, kernel4d, ...(kernelTransposed === undefined ? [] : [kernelTransposed])],
+    held: [...parameters, kernel4d, ...(kernelReversed === undefined ? [] : [kernelReversed])],
     forward: ([first]) => ({
       output: addToPositions(ops, convolve(first!, kernel4d), bias),
-      backward: (delta) => ({
-        slices: gradients(images(first!), kernels(delta), delta),
-        inputDeltas: [inputVaries ? collect(windowsOf(delta)) : undefined],
-        tangentMaps: (curvature) =>
-          tangentMaps(first!, inputVaries && curvature === 'hessian' ? delta : undefined),
-      }),
+      backward(delta) {
+        const inputImages = images(first!);
+        return {
+          slices: gradients(inputImages, kernels(delta)),
+          inputDeltas: [kernelReversed && convolveBack(delta, kernelReversed)],
+          tangentMaps: (curvature) =>
+            tangentMaps(first!, inputImages, inputVaries && curvature === 'hessian' ? delta : undefined),
+        };
+      },
     }),
     direct,
   };
 }
+
+const sumOptions = {
+  strides: [1, 1],
+  dilation: [1, 1],
+  padding: [
+    [0, 0],
+    [0, 0],
+  ],
+} as const;
 
 /** Adds 1 × n to each n values of a row. */
 function addToPositions<T>(ops: Operations<T>, tensor: T, bias: T | undefined): T {

@@ -127,9 +127,12 @@ export function sumOfAxis<T>(ops: Operations<T>, tensor: T, axis: 1): T {
   return ops.sum(ops.reshape(parts, [first, part, ...rest]), axis);
 }
 
+/** Sums of so many terms and more are worth two steps. */
+export const inTwoSteps = 64;
+
 /** The largest divisor up to the root, for lengths that are worth it. */
 function largestPart(length: number): number {
-  if (length < 64) return 1;
+  if (length < inTwoSteps) return 1;
   let part = Math.floor(Math.sqrt(length));
   while (length % part !== 0) part--;
   return part;

@@ -1,7 +1,7 @@
 import type { Operations } from '../engines/operations.js';
-import { mapEachTangent, sumOfAxis, withoutParameters } from './layer.js';
+import { inTwoSteps, mapEachTangent, sumOfAxis, withoutParameters } from './layer.js';
 import type { Layer, TangentMaps } from './layer.js';
-import { positionsOf, repeated, tapsOf, windowIndices } from './windows.js';
+import { inputSize, positionsOf, repeated, tapsOf, windowIndices, windowsOfPlaces } from './windows.js';
 import type { WindowGeometry } from './windows.js';
 
 export interface LinearMap<T> {
@@ -59,9 +59,8 @@ export function copyMap<T>(ops: Operations<T>, inputs: number, indices: Int32Arr
 export function averageMap<T>(ops: Operations<T>, geometry: WindowGeometry): LinearMap<T> {
   const taps = tapsOf(geometry);
   const outputs = positionsOf(geometry) * geometry.channels;
-  const inputs = geometry.input[0] * geometry.input[1] * geometry.channels;
+  const inputs = inputSize(geometry);
   const indices = windowIndices(geometry, 'taps');
-  const spread = repeated(outputs, taps);
   const shares = ops.constant(
     Float32Array.from({ length: outputs }, (_, i) => {
       const window = indices.subarray(i * taps, (i + 1) * taps);
@@ -69,10 +68,17 @@ export function averageMap<T>(ops: Operations<T>, geometry: WindowGeometry): Lin
     }),
     [1, outputs],
   );
+  const map = { inputs, outputs, held: [shares] };
+  const windowOf = windowsOfPlaces(geometry);
+  if (windowOf !== undefined && taps < inTwoSteps)
+    return {
+      ...map,
+      forward: (rows) => ops.mul(ops.scatterColumns(rows, windowOf, outputs), shares),
+      adjoint: (rows) => ops.gatherColumns(ops.mul(rows, shares), windowOf),
+    };
+  const spread = repeated(outputs, taps);
   return {
-    inputs,
-    outputs,
-    held: [shares],
+    ...map,
     forward(rows) {
       const windows = ops.gatherColumns(rows, indices);
       const [count] = ops.shape(rows) as [number];

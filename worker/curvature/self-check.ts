@@ -9,11 +9,14 @@ import type { Batch } from './batch.js';
 import { finiteDifference } from './finite-difference.js';
 import { gaussNewtonDifference } from './gauss-newton-difference.js';
 import { rowsWithoutKink } from './kinks.js';
-import { linearize, prepareTangent, product } from './linearization.js';
+import { linearize } from './linearization.js';
 import { bindNetwork } from './network.js';
+import { columnsAtOnce, prepareSlabs, productOfSlabs } from './slabs.js';
 import { distance, dot, norm, ofSameSize, split } from './vectors.js';
 
 const maxRows = 64;
+/** Of a pass over them, if it has more than one direction. */
+const workBytes = 128 * 2 ** 20;
 /** Wrong derivatives are off by tenths; float32 differences at a good step agree to 1e-4 – 1e-3. */
 const differenceTolerance = 1e-2;
 /** Float32 sums of at most 64 rows keep 1e-5 of the norms; the rest is room for cancellation between rows. */
@@ -42,11 +45,12 @@ export async function selfCheck<T>(
   );
   const bound = bindNetwork(device, network, parameters);
   const { vectors, count } = directions(bound.layout, parameters);
+  const atOnce = columnsAtOnce(network, rows.rows, curvature, workBytes);
   const multiplyBy = async (some: Batch, block: Float32Array) => {
-    const tangent = prepareTangent(device, bound, block, count);
+    const slabs = prepareSlabs(device, bound, block, count, atOnce);
     const linearization = linearize(device, bound, some, curvature);
-    const values = await product(device, linearization, tangent);
-    device.dispose([...tangent.held, ...linearization.held]);
+    const values = await productOfSlabs(device, linearization, slabs);
+    device.dispose([...slabs.flatMap(({ held }) => held), ...linearization.held]);
     return values;
   };
   const compareAt = async (step: number) => {

@@ -81,6 +81,46 @@ export function windowIndices(
   return indices;
 }
 
+/** An output with zeros at the places that its strides skipped, `depth` values a position; undefined without any. */
+export function spacedIndices({ output, strides }: WindowGeometry, depth: number): Int32Array | undefined {
+  if (strides.every((stride, axis) => stride === 1 || output[axis] === 1)) return undefined;
+  const [height, width] = [0, 1].map((axis) => (output[axis]! - 1) * strides[axis]! + 1) as [number, number];
+  const indices = new Int32Array(height * width * depth).fill(-1);
+  for (let y = 0; y < output[0]; y++)
+    for (let x = 0; x < output[1]; x++)
+      for (let i = 0; i < depth; i++)
+        indices[(y * strides[0] * width + x * strides[1]) * depth + i] = (y * output[1] + x) * depth + i;
+  return indices;
+}
+
+/** The zeros around a spaced output that a window of the same size and dilation needs to reach every input place. */
+export function adjointPadding(geometry: WindowGeometry): WindowGeometry['padding'] {
+  const { input, size, strides, dilation, output, padding } = geometry;
+  const axis = (i: 0 | 1) => {
+    const [before] = padding[i];
+    return [
+      (size[i] - 1) * dilation[i] - before,
+      input[i] - (output[i] - 1) * strides[i] - 1 + before,
+    ] as const;
+  };
+  return [axis(0), axis(1)];
+}
+
+/**
+ * For each place in a row of the input the place of the output whose window reads it, −1 for one that none reads;
+ * undefined where windows overlap.
+ */
+export function windowsOfPlaces(geometry: WindowGeometry): Int32Array | undefined {
+  const taps = tapsOf(geometry);
+  const places = new Int32Array(inputSize(geometry)).fill(-1);
+  for (const [i, place] of windowIndices(geometry, 'taps').entries()) {
+    if (place < 0) continue;
+    if (places[place]! >= 0) return undefined;
+    places[place] = Math.floor(i / taps);
+  }
+  return places;
+}
+
 /** 0 … length − 1, each `times` in a row. */
 export const repeated = (length: number, times: number) =>
   Int32Array.from({ length: length * times }, (_, i) => Math.floor(i / times));

@@ -15,5 +15,7 @@ export interface Engine<T> extends Device<T> {
   readonly version: string;
   /** How many bytes of tensors may be kept: the rest of the device's memory is for work and for copies beside them. */
   readonly keepLimit: number;
+  /** Bytes of tensors that one pass over several right-hand sides may make. */
+  readonly workBytes: number;
   memory(): EngineMemory;
 }

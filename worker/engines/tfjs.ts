@@ -62,8 +62,12 @@ const messageOf = (error: unknown) => (error instanceof Error ? error.message : 
  */
 const wasmKeepLimit = 1.5 * 2 ** 30;
 
+/** Of a CPU: wider passes are slower, as their tensors are further from its caches. A GPU wants wide ones. */
+const workBytes = { cpu: 128 * 2 ** 20, gpu: 2 ** 30 };
+
 class TfjsEngine implements Engine<tf.Tensor> {
   readonly keepLimit: number;
+  readonly workBytes: number;
   readonly #backend: tf.KernelBackend;
   readonly #packedShapes = new WeakMap<object, string>();
   readonly #webgpu: Webgpu | undefined;
@@ -75,6 +79,7 @@ class TfjsEngine implements Engine<tf.Tensor> {
     webgpu?: Webgpu,
   ) {
     this.keepLimit = name === 'wasm' ? wasmKeepLimit : Infinity;
+    this.workBytes = workBytes[webgpu ? 'gpu' : 'cpu'];
     this.#backend = tf.engine().findBackend(name);
     this.#webgpu = webgpu;
   }
@@ -233,7 +238,8 @@ class TfjsEngine implements Engine<tf.Tensor> {
 
   /** `tf.slice` on wasm copies all that it cuts from. */
   sliceRows(a: tf.Tensor, from: number, to: number): tf.Tensor {
-    if (this.#webgpu) return this.#onDevice(() => onDevice.sliceRows(a, from, to));
+    if (this.#webgpu || this.name === 'tensorflow')
+      return this.#onDevice(() => onDevice.sliceRows(a, from, to));
     const width = a.size / a.shape[0];
     return this.#onHost([to - from, ...a.shape.slice(1)], [a], (target, source) =>
       target.set(source.subarray(from * width, to * width)),

@@ -4,6 +4,7 @@ import { generator, permutation } from '../../protocol/random.js';
 import { rowsOf, type Batch } from '../curvature/batch.js';
 import { finiteDifference } from '../curvature/finite-difference.js';
 import { runLissa, type Minibatch } from '../curvature/lissa-step.js';
+import { cutColumns } from '../curvature/slabs.js';
 import type { Engine } from '../engines/engine.js';
 import type { ThreadOperator } from '../thread-operator.js';
 import type { ChainInput, OpenInput, Sums } from '../thread-messages.js';
@@ -27,14 +28,19 @@ export async function runChain<T>(
     return { nodes: [], values };
   }
   const { state, rhs, count, shrink, scale } = input;
-  const result = await operator.withLinearization(shard, (linearization) =>
-    runLissa(engine, linearization, state, rhs, count, minibatches, {
-      shrink,
-      scale,
-      rowWeight: meanWeight(manifest),
-    }),
-  );
-  return { nodes: [], values: result.state };
+  const options = { shrink, scale, rowWeight: meanWeight(manifest) };
+  const size = state.length / count;
+  const slabs = cutColumns(count, operator.columnsFor(Math.min(input.batchSize, shard.to)));
+  const values = new Float32Array(state.length);
+  await operator.withLinearization(shard, async (linearization) => {
+    // The right-hand sides of a chain know nothing of each other.
+    for (const { from, to } of slabs) {
+      const own = (block: Float32Array) => block.subarray(from * size, to * size);
+      const of = [own(state), own(rhs), to - from] as const;
+      own(values).set((await runLissa(engine, linearization, ...of, minibatches, options)).state);
+    }
+  });
+  return { nodes: [], values };
 }
 
 /** The shard's rows in the order of (seeds), cut into minibatches; the last may be short and weighs what it has. */

@@ -1,6 +1,6 @@
 import { TreeSum } from '../../protocol/reduction.js';
 import { finiteDifference } from '../curvature/finite-difference.js';
-import { prepareTangent, product } from '../curvature/linearization.js';
+import { prepareSlabs, productOfSlabs } from '../curvature/slabs.js';
 import type { Engine } from '../engines/engine.js';
 import type { ThreadOperator } from '../thread-operator.js';
 import type { MultiplyInput, Sums } from '../thread-messages.js';
@@ -32,16 +32,16 @@ export async function multiplyLeaves<T>(
     }
     return nodeSums(sum);
   }
-  const tangent = prepareTangent(engine, bound, vectors, count);
+  const slabs = prepareSlabs(engine, bound, vectors, count, operator.columnsFor(operator.input.leafRows));
   try {
     for (const [place, index] of leaves.entries()) {
       const values = await operator.withLinearization(planned[place]!, (linearization) =>
-        product(engine, linearization, tangent),
+        productOfSlabs(engine, linearization, slabs),
       );
       sum.add({ level: 0, index }, values);
     }
   } finally {
-    engine.dispose(tangent.held);
+    engine.dispose(slabs.flatMap(({ held }) => held));
   }
   return nodeSums(sum);
 }

@@ -5,8 +5,8 @@ import { describeEngines } from '../../support/engines.js';
 
 // The engines of this file are not used again: what follows such an error could be wrong.
 describeEngines('%s', (name) => {
-  // The memory of the engine cpu is the machine's.
-  (name === 'cpu' ? it.skip : it)(
+  // The memory of these engines is the machine's.
+  (['cpu', 'tensorflow'].includes(name) ? it.skip : it)(
     'a tensor past the memory: TooLargeError, and no number afterwards',
     async () => {
       const { engine } = await openEngine(name);
