@@ -3,7 +3,7 @@ import type { SelfCheck } from '../protocol/jobs.js';
 import { isPlugin } from '../protocol/model.js';
 import type { Engine } from './engines/engine.js';
 import { selfCheck } from './curvature/self-check.js';
-import { openEngine, type EngineTensor } from './engines/select.js';
+import { openEagerEngine, openEngine, type EngineTensor } from './engines/select.js';
 import { evaluate } from './curvature/linearization.js';
 import { loadPlugins } from './plugins/plugin-file.js';
 import { PluginOperator } from './plugins/plugin-operator.js';
@@ -34,6 +34,8 @@ import { Budget, ThreadOperator } from './thread-operator.js';
 
 interface Thread {
   engine: Engine<EngineTensor>;
+  /** As asked for. */
+  choice: string;
   shards: ShardClient;
   budget: Budget;
   objectives: Objectives;
@@ -47,21 +49,24 @@ export function start({ engine: choice, plugins, budget, shards }: StartInput): 
     const { engine, reason } = await openEngine(choice);
     const objectives = await loadPlugins(plugins);
     const kept = new Budget(Math.min(budget, engine.keepLimit));
-    thread = { engine, shards: new ShardClient(shards), budget: kept, objectives };
+    thread = { engine, choice, shards: new ShardClient(shards), budget: kept, objectives };
     return { engine: engine.name, reason };
   });
 }
 
 export function open(input: OpenInput): Promise<Outcome<void>> {
-  return outcome(() => {
-    const { engine, shards, budget, objectives } = started();
+  return outcome(async () => {
+    const { engine, choice, shards, budget, objectives } = started();
     const { network } = input;
     operators.get(input.operator)?.close();
+    if (!isPlugin(network)) {
+      operators.set(input.operator, new ThreadOperator({ ...input, network }, engine, shards, budget));
+      return;
+    }
+    const { engine: eager } = await openEagerEngine(choice);
     operators.set(
       input.operator,
-      isPlugin(network)
-        ? new PluginOperator({ ...input, network }, engine, objectives, shards, budget)
-        : new ThreadOperator({ ...input, network }, engine, shards, budget),
+      new PluginOperator({ ...input, network }, eager, objectives, shards, budget),
     );
   });
 }

@@ -1,24 +1,31 @@
 import { UnsupportedError } from '../../protocol/errors.js';
 import type { Engine } from './engine.js';
-import { engineChoices, engineNames } from './names.js';
-import type { EngineName } from './names.js';
+import { eagerNames, engineChoices, engineNames } from './names.js';
+import type { EagerName, EngineName } from './names.js';
+import { openOnnx } from './onnx/open.js';
+import type { OnnxTensor } from './onnx/tensor.js';
 import { openTfjs } from './tfjs.js';
 import type { TfjsTensor } from './tfjs.js';
 
-export type EngineTensor = TfjsTensor;
+export type EngineTensor = TfjsTensor | OnnxTensor;
 
 /** Starts an engine in this thread. `asked`: by name, and so not only where it is worth it. */
-type Open = (asked: boolean) => Promise<Engine<EngineTensor>>;
+type Open<T> = (asked: boolean) => Promise<Engine<T>>;
 
-const engines: Record<EngineName, Open> = {
+const eagerEngines: Record<EagerName, Open<TfjsTensor>> = {
   tensorflow: () => openTfjs('tensorflow'),
   webgpu: (asked) => openTfjs('webgpu', { onCpu: asked }),
   wasm: () => openTfjs('wasm'),
   cpu: () => openTfjs('cpu'),
 };
 
-export interface OpenedEngine {
-  engine: Engine<EngineTensor>;
+const engines: Record<EngineName, Open<EngineTensor>> = {
+  onnx: () => openOnnx(),
+  ...eagerEngines,
+};
+
+export interface OpenedEngine<T = EngineTensor> {
+  engine: Engine<T>;
   /** Which engine was taken and why, for logs and reports. */
   reason: string;
 }
@@ -28,7 +35,7 @@ export interface OpenedEngine {
  * Throws `UnsupportedError` for an unknown name, or if the engine named does not start.
  */
 export async function openEngine(choice: string): Promise<OpenedEngine> {
-  if (choice === 'auto') return openFastest();
+  if (choice === 'auto') return openFastest(engineNames, engines);
   const name = engineNames.find((known) => known === choice);
   if (name) return { engine: await engines[name](true), reason: `${name}: asked for` };
   throw new UnsupportedError(`unknown engine "${choice}"`, {
@@ -37,11 +44,21 @@ export async function openEngine(choice: string): Promise<OpenedEngine> {
   });
 }
 
-async function openFastest(): Promise<OpenedEngine> {
+/** The same for what is given as TensorFlow.js functions: `choice`, if that is an eager engine, else as with `auto`. */
+export async function openEagerEngine(choice: string): Promise<OpenedEngine<TfjsTensor>> {
+  const name = eagerNames.find((known) => known === choice);
+  if (name) return { engine: await eagerEngines[name](true), reason: `${name}: asked for` };
+  return openFastest(eagerNames, eagerEngines);
+}
+
+async function openFastest<N extends EngineName, T>(
+  names: readonly N[],
+  opens: Record<N, Open<T>>,
+): Promise<OpenedEngine<T>> {
   const passed: string[] = [];
-  for (const name of engineNames) {
+  for (const name of names) {
     try {
-      const engine = await engines[name](false);
+      const engine = await opens[name](false);
       return { engine, reason: [`${name}: the fastest engine that starts here`, ...passed].join('; ') };
     } catch (error) {
       passed.push(error instanceof Error ? error.message : String(error));

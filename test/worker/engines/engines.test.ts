@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { BadRequestError, UnsupportedError } from '../../../protocol/errors.js';
-import { openEngine } from '../../../worker/engines/select.js';
+import { openEagerEngine, openEngine } from '../../../worker/engines/select.js';
 import type { EngineTensor } from '../../../worker/engines/select.js';
 import { matmulProgram } from '../../../worker/engines/webgpu.js';
 import { describeEngines, engines } from '../../support/engines.js';
@@ -23,12 +23,20 @@ describe('openEngine', () => {
   it('auto: takes the fastest that is here, never a GPU that is none, and says why', async () => {
     const { engine, reason } = await openEngine('auto');
     expect(engine.name).toBe(engines.find((name) => name !== 'webgpu'));
-    expect(engine.version).toMatch(/^TensorFlow\.js 4\./);
+    expect(engine.version).toMatch(/^(ONNX Runtime 1|TensorFlow\.js 4)\.\d+/);
     expect(reason).toMatch(
-      engine.name === 'tensorflow'
-        ? /^tensorflow: the fastest engine that starts here$/
-        : /^wasm: .*; libtensorflow has not been built here; webgpu: (the only adapter computes on the CPU|no adapter|Dawn is not there)/,
+      engine.name === 'onnx'
+        ? /^onnx: the fastest engine that starts here$/
+        : engine.name === 'tensorflow'
+          ? /^tensorflow: the fastest engine that starts here; onnx: /
+          : /^wasm: .*; libtensorflow has not been built here; webgpu: (the only adapter computes on the CPU|no adapter|Dawn is not there)/,
     );
+  });
+
+  it('for a loss of the user: an eager engine, whatever the network is computed with', async () => {
+    const { engine } = await openEagerEngine('onnx');
+    expect(engine.version).toMatch(/^TensorFlow\.js 4\./);
+    expect((await openEagerEngine('cpu')).engine.name).toBe('cpu');
   });
 
   it('throws UnsupportedError for an unknown engine', async () => {

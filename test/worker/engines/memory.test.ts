@@ -6,7 +6,7 @@ import { describeEngines } from '../../support/engines.js';
 // The engines of this file are not used again: what follows such an error could be wrong.
 describeEngines('%s', (name) => {
   // The memory of these engines is the machine's.
-  (['cpu', 'tensorflow'].includes(name) ? it.skip : it)(
+  (['onnx', 'tensorflow', 'cpu'].includes(name) ? it.skip : it)(
     'a tensor past the memory: TooLargeError, and no number afterwards',
     async () => {
       const { engine } = await openEngine(name);

@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import { NotFiniteError, ShapeMismatchError, UnsupportedError } from '../../../protocol/errors.js';
 import { pluginLayout } from '../../../protocol/plugin-model.js';
 import type { Batch } from '../../../worker/curvature/batch.js';
-import { openEngine } from '../../../worker/engines/select.js';
+import { openEagerEngine } from '../../../worker/engines/select.js';
 import { bindObjective, evaluate, linearize } from '../../../worker/plugins/linearization.js';
 import { findObjective, type Loss } from '../../../worker/plugins/objective.js';
 
@@ -15,7 +15,7 @@ const batch: Batch = {
 };
 
 async function attempt(engineName: string, loss: Loss, parameters = [1, 2, 3]) {
-  const { engine } = await openEngine(engineName);
+  const { engine } = await openEagerEngine(engineName);
   const before = engine.memory();
   const bound = bindObjective(
     engine,

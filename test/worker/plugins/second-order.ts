@@ -2,7 +2,7 @@ import type * as tf from '@tensorflow/tfjs';
 import { expect } from '@jest/globals';
 import { pluginLayout } from '../../../protocol/plugin-model.js';
 import type { Batch } from '../../../worker/curvature/batch.js';
-import { openEngine } from '../../../worker/engines/select.js';
+import { openEagerEngine } from '../../../worker/engines/select.js';
 import {
   bindObjective,
   evaluate,
@@ -58,7 +58,7 @@ const watched =
  * norm, covers both. Nothing may stay on the device.
  */
 export async function expectSecondOrder(engineName: string, given: Case, tolerance = 2e-5): Promise<void> {
-  const { engine } = await openEngine(engineName);
+  const { engine } = await openEagerEngine(engineName);
   const before = engine.memory();
   const { rows = 3, width, classes, range = [-1.2, 1.2] } = given;
   const layout = pluginLayout({

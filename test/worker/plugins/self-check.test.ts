@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import { SelfCheckError } from '../../../protocol/errors.js';
 import { pluginLayout } from '../../../protocol/plugin-model.js';
 import { generator } from '../../../protocol/random.js';
-import { openEngine } from '../../../worker/engines/select.js';
+import { openEagerEngine } from '../../../worker/engines/select.js';
 import type { Loss } from '../../../worker/plugins/objective.js';
 import { selfCheckObjective } from '../../../worker/plugins/self-check.js';
 
@@ -14,7 +14,7 @@ const layout = pluginLayout({
 });
 
 async function check(engineName: string, loss: Loss, scale = 0.5) {
-  const { engine } = await openEngine(engineName);
+  const { engine } = await openEagerEngine(engineName);
   const random = generator(5);
   const uniform = () => random.next() / 2 ** 31;
   const batch = {

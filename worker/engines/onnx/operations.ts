@@ -1,0 +1,338 @@
+import type { ConvolutionOptions, Operations } from '../operations.js';
+import { checkIds } from '../host-copies.js';
+import { planColumns, sourcesOfBlocks, zerosAt } from './columns.js';
+import type { GraphValue } from './tensor.js';
+import { broadcast, matrixOfOrder, OnnxTensor, sameShape, sizeOf, Storage } from './tensor.js';
+import type { Trace } from './trace.js';
+
+/** Up to this many columns the smaller of two transposed products is taken. */
+const narrow = 64;
+
+/** The tensor operations, written down. `record` gives each the graph that is open, or one of its own. */
+export abstract class RecordingOperations implements Operations<OnnxTensor> {
+  protected abstract record(operation: (trace: Trace) => OnnxTensor): OnnxTensor;
+  /** Values of the host as a storage. They are not copied: they may not change. */
+  protected abstract storageOf(values: Float32Array | Int32Array): Storage;
+  /** Adds rows by ids that may repeat, in an order that is always the same. */
+  protected abstract readonly scatters: boolean;
+
+  abstract constant(values: Float32Array, shape: readonly number[]): OnnxTensor;
+
+  shape(a: OnnxTensor) {
+    return a.shape;
+  }
+
+  fill(shape: readonly number[], value: number) {
+    return this.record((trace) => tensor(filled(trace, shape, value)));
+  }
+
+  /** Transposed operands go to Gemm as they lie. Of aᵀ·b with few columns the transpose, bᵀ·a, is read but once. */
+  matmul(a: OnnxTensor, b: OnnxTensor) {
+    const [rows, inner] = a.shape as [number, number];
+    const [other, columns] = b.shape as [number, number];
+    if (inner !== other || a.shape.length !== 2 || b.shape.length !== 2)
+      throw new RangeError(`shapes [${a.shape}] and [${b.shape}] have no product`);
+    const [left, right] = [isTransposed(a), isTransposed(b)];
+    return this.record((trace) => {
+      if (left && !right && columns <= narrow && columns < rows) {
+        const product = trace.node('Gemm', [trace.read(b), trace.readMatrix(a)], [columns, rows], {
+          transA: 1,
+        });
+        return new OnnxTensor([rows, columns], product, [columns, rows]);
+      }
+      const operands = [
+        left ? trace.readMatrix(a) : trace.read(a),
+        right ? trace.readMatrix(b) : trace.read(b),
+      ];
+      if (!left && !right) return tensor(trace.node('MatMul', operands, [rows, columns]));
+      const flags = { transA: Number(left), transB: Number(right) };
+      return tensor(trace.node('Gemm', operands, [rows, columns], flags));
+    });
+  }
+
+  transpose(a: OnnxTensor, order: readonly number[]) {
+    const shape = order.map((axis) => a.shape[axis]!);
+    const matrix = matrixOfOrder(a.shape, order);
+    if (matrix?.includes(1)) return this.reshape(a, shape);
+    if (matrix && !a.matrix) return this.view(a, shape, matrix);
+    if (matrix && a.matrix && sameShape(a.matrix, [matrix[1], matrix[0]])) return this.view(a, shape);
+    return this.record((trace) => tensor(trace.node('Transpose', [trace.read(a)], shape, { perm: order })));
+  }
+
+  reshape(a: OnnxTensor, shape: readonly number[]) {
+    if (sizeOf(shape) !== sizeOf(a.shape)) throw new RangeError(`[${a.shape}] is no [${shape}]`);
+    return this.view(a, shape, a.matrix);
+  }
+
+  /** The values of `a` seen in another way. */
+  protected view(a: OnnxTensor, shape: readonly number[], matrix?: readonly [number, number]) {
+    return this.record(() => new OnnxTensor(shape, a.source, matrix));
+  }
+
+  add(a: OnnxTensor, b: OnnxTensor) {
+    return this.#binary('Add', a, b);
+  }
+
+  sub(a: OnnxTensor, b: OnnxTensor) {
+    return this.#binary('Sub', a, b);
+  }
+
+  mul(a: OnnxTensor, b: OnnxTensor) {
+    return this.#binary('Mul', a, b);
+  }
+
+  div(a: OnnxTensor, b: OnnxTensor) {
+    return this.#binary('Div', a, b);
+  }
+
+  scale(a: OnnxTensor, factor: number) {
+    return this.#elementwise(a, (trace, value) =>
+      trace.node('Mul', [value, trace.input(this.storageOf(Float32Array.of(factor)), [])], value.shape),
+    );
+  }
+
+  exp(a: OnnxTensor) {
+    return this.#unary('Exp', a);
+  }
+
+  log(a: OnnxTensor) {
+    return this.#unary('Log', a);
+  }
+
+  tanh(a: OnnxTensor) {
+    return this.#unary('Tanh', a);
+  }
+
+  /** 1/(1 + e⁻ᵃ): the runtime's own is clipped at ±18. */
+  sigmoid(a: OnnxTensor) {
+    return this.#elementwise(a, (trace, value) => {
+      const unary = (type: string, of: GraphValue) => trace.node(type, [of], of.shape);
+      const power = unary('Exp', unary('Neg', value));
+      return unary('Reciprocal', trace.node('Add', [power, trace.float(1)], value.shape));
+    });
+  }
+
+  sqrt(a: OnnxTensor) {
+    return this.#unary('Sqrt', a);
+  }
+
+  erf(a: OnnxTensor) {
+    return this.#unary('Erf', a);
+  }
+
+  /**
+   * max(a, 0) + log1p(u), u = e^−|a|; log1p(u) = u·log(w)/(w − 1) with w = 1 + u rounded, and u where w is 1 (Kahan):
+   * the runtime's own loses u there.
+   */
+  softplus(a: OnnxTensor) {
+    return this.#elementwise(a, (trace, value) => {
+      const node = (type: string, ...inputs: GraphValue[]) => trace.node(type, inputs, value.shape);
+      const one = trace.float(1);
+      const u = node('Exp', node('Neg', node('Abs', value)));
+      const w = node('Add', u, one);
+      const rounded = node('Sub', w, one);
+      const ratio = node('Div', node('Mul', u, node('Log', w)), rounded);
+      return node('Add', node('Relu', value), node('Where', node('Equal', w, one), u, ratio));
+    });
+  }
+
+  relu(a: OnnxTensor) {
+    return this.#unary('Relu', a);
+  }
+
+  step(a: OnnxTensor) {
+    return this.#elementwise(a, (trace, value) => {
+      const above = trace.node('Greater', [value, trace.float(0)], value.shape);
+      return trace.node('Cast', [above], value.shape, { to: 1 });
+    });
+  }
+
+  sum(a: OnnxTensor, axis: number) {
+    return this.#reduce('ReduceSum', a, axis);
+  }
+
+  max(a: OnnxTensor, axis: number) {
+    return this.#reduce('ReduceMax', a, axis);
+  }
+
+  concat(parts: readonly OnnxTensor[], axis: number) {
+    const shape = [...parts[0]!.shape];
+    shape[axis] = parts.reduce((sum, part) => sum + part.shape[axis]!, 0);
+    return this.record((trace) =>
+      tensor(
+        trace.node(
+          'Concat',
+          parts.map((part) => trace.read(part)),
+          shape,
+          { axis },
+        ),
+      ),
+    );
+  }
+
+  gatherRows(a: OnnxTensor, indices: Int32Array) {
+    return this.record((trace) => this.#gather(trace, trace.read(a), indices, 0));
+  }
+
+  sliceRows(a: OnnxTensor, from: number, to: number) {
+    return this.record((trace) => slice(trace, trace.read(a), 0, from, to));
+  }
+
+  gatherColumns(a: OnnxTensor, indices: Int32Array) {
+    const [rows, columns] = a.shape as [number, number];
+    const { repeats, taps, block, blocks, zeros } = planColumns(indices, columns);
+    const groups = blocks.length / taps;
+    return this.record((trace) => {
+      const cube = this.reshape(a, [rows, columns / block, block]);
+      let copied = this.#gatherBlocks(trace, cube, blocks, zeros);
+      if (taps > 1 && block > 1)
+        copied = this.transpose(this.reshape(copied, [rows, groups, taps, block]), [0, 1, 3, 2]);
+      const values = this.reshape(copied, [rows, indices.length / repeats, 1]);
+      if (repeats === 1) return this.reshape(values, [rows, indices.length]);
+      const shape = [rows, indices.length / repeats, repeats];
+      const spread = trace.node('Expand', [trace.read(values), trace.integers(...shape)], shape);
+      return this.reshape(tensor(spread), [rows, indices.length]);
+    });
+  }
+
+  /** The steps of `gatherColumns` backwards. Each target block gathers its sources and adds them in order. */
+  scatterColumns(a: OnnxTensor, indices: Int32Array, columns: number) {
+    const rows = a.shape[0]!;
+    const { repeats, taps, block, blocks } = planColumns(indices, columns);
+    const { table, depth, zeros } = sourcesOfBlocks(blocks, columns / block);
+    return this.record((trace) => {
+      const values = this.reshape(a, [rows, indices.length / repeats, repeats]);
+      const sums = repeats === 1 ? values : this.sum(values, 2);
+      const byTap =
+        taps > 1 && block > 1
+          ? this.transpose(this.reshape(sums, [rows, blocks.length / taps, block, taps]), [0, 1, 3, 2])
+          : sums;
+      const cube = this.reshape(byTap, [rows, blocks.length, block]);
+      const gathered = this.#gatherBlocks(trace, cube, table, zeros);
+      const parts = this.reshape(gathered, [rows * (columns / block), depth, block]);
+      return this.reshape(depth === 1 ? parts : this.sum(parts, 1), [rows, columns]);
+    });
+  }
+
+  /** Throws `BadRequestError` for an id that is none. Ids come from the host, or are rows of such. */
+  lookupRows(a: OnnxTensor, ids: OnnxTensor) {
+    const [rows, width] = a.shape as [number, number];
+    const count = sizeOf(ids.shape);
+    if (ids.source instanceof Storage && ids.source.value)
+      checkIds(ids.source.value.data as Float32Array, rows);
+    return this.record((trace) => {
+      const whole = trace.node('Cast', [trace.read(this.reshape(ids, [count]))], [count], { to: 6 });
+      return tensor(trace.node('Gather', [trace.read(a), whole], [count, width], { axis: 0 }));
+    });
+  }
+
+  scatterRows(a: OnnxTensor, ids: OnnxTensor, rows: number) {
+    const [count, width] = a.shape as [number, number];
+    return this.record((trace) => {
+      if (!this.scatters) {
+        const whole = trace.node('Cast', [trace.read(this.reshape(ids, [count, 1]))], [count, 1], { to: 6 });
+        const numbers = trace.input(this.storageOf(Int32Array.from({ length: rows }, (_, row) => row)), [
+          1,
+          rows,
+        ]);
+        const hits = trace.node('Equal', [whole, numbers], [count, rows]);
+        const oneHot = trace.node('Cast', [hits], [count, rows], { to: 1 });
+        return tensor(trace.node('Gemm', [oneHot, trace.read(a)], [rows, width], { transA: 1 }));
+      }
+      const whole = trace.node('Cast', [trace.read(this.reshape(ids, [count, 1]))], [count, 1], { to: 7 });
+      return tensor(
+        trace.node('ScatterND', [filled(trace, [rows, width], 0), whole, trace.read(a)], [rows, width], {
+          reduction: 'add',
+        }),
+      );
+    });
+  }
+
+  /** The runtime convolves n × c × height × width. */
+  conv2d(a: OnnxTensor, kernel: OnnxTensor, { strides, dilation, padding }: ConvolutionOptions) {
+    const [rows, height, width] = a.shape as [number, number, number];
+    const [taps, tapsAcross, , filters] = kernel.shape as [number, number, number, number];
+    const [vertical, horizontal] = padding;
+    const positions = (length: number, extent: number, axis: 0 | 1) =>
+      Math.floor(
+        (length + padding[axis][0] + padding[axis][1] - (extent - 1) * dilation[axis] - 1) / strides[axis],
+      ) + 1;
+    const [down, across] = [positions(height, taps, 0), positions(width, tapsAcross, 1)];
+    return this.record((trace) => {
+      const image = trace.read(this.transpose(a, [0, 3, 1, 2]));
+      const weights = trace.read(this.transpose(kernel, [3, 2, 0, 1]));
+      const result = trace.node('Conv', [image, weights], [rows, filters, down, across], {
+        kernel_shape: [taps, tapsAcross],
+        strides,
+        dilations: dilation,
+        pads: [vertical[0], horizontal[0], vertical[1], horizontal[1]],
+      });
+      return this.transpose(tensor(result), [0, 2, 3, 1]);
+    });
+  }
+
+  #unary(type: string, a: OnnxTensor) {
+    return this.#elementwise(a, (trace, value) => trace.node(type, [value], value.shape));
+  }
+
+  /** The order of the values does not matter: a transpose stays one. */
+  #elementwise(a: OnnxTensor, operation: (trace: Trace, value: GraphValue) => GraphValue) {
+    return this.record((trace) =>
+      a.matrix
+        ? new OnnxTensor(a.shape, operation(trace, trace.readMatrix(a)), a.matrix)
+        : tensor(operation(trace, trace.read(a))),
+    );
+  }
+
+  #binary(type: string, a: OnnxTensor, b: OnnxTensor) {
+    return this.record((trace) => {
+      if (a.matrix && b.matrix && sameShape(a.matrix, b.matrix) && sameShape(a.shape, b.shape)) {
+        const both = trace.node(type, [trace.readMatrix(a), trace.readMatrix(b)], a.matrix);
+        return new OnnxTensor(a.shape, both, a.matrix);
+      }
+      return tensor(trace.node(type, [trace.read(a), trace.read(b)], broadcast(a.shape, b.shape)));
+    });
+  }
+
+  #reduce(type: string, a: OnnxTensor, axis: number) {
+    const shape = a.shape.map((length, i) => (i === axis ? 1 : length));
+    return this.record((trace) =>
+      tensor(trace.node(type, [trace.read(a), trace.integers(axis)], shape, { keepdims: 1 })),
+    );
+  }
+
+  #gather(trace: Trace, a: GraphValue, indices: Int32Array, axis: 0 | 1): OnnxTensor {
+    const shape = a.shape.map((length, i) => (i === axis ? indices.length : length));
+    const places = trace.input(this.storageOf(indices), [indices.length]);
+    return tensor(trace.node('Gather', [a, places], shape, { axis }));
+  }
+
+  /** Of rows × count × block: the blocks named, zeros for −1. */
+  #gatherBlocks(trace: Trace, cube: OnnxTensor, blocks: Int32Array, zeros: boolean): OnnxTensor {
+    const [rows, count, block] = cube.shape as [number, number, number];
+    if (!zeros) {
+      const from = blocks[0]!;
+      const contiguous = blocks.every((index, place) => index === from + place);
+      if (!contiguous) return this.#gather(trace, trace.read(cube), blocks, 1);
+      return blocks.length === count ? cube : slice(trace, trace.read(cube), 1, from, from + blocks.length);
+    }
+    const parts = [trace.read(cube), filled(trace, [rows, 1, block], 0)];
+    const widened = trace.node('Concat', parts, [rows, count + 1, block], { axis: 1 });
+    return this.#gather(trace, widened, zerosAt(blocks, count), 1);
+  }
+}
+
+const filled = (trace: Trace, shape: readonly number[], value: number) =>
+  trace.node('Expand', [trace.float(value), trace.integers(...shape)], shape);
+
+const tensor = (value: GraphValue, shape: readonly number[] = value.shape) => new OnnxTensor(shape, value);
+
+/** Whether its values are those of its transpose, as a matrix. */
+const isTransposed = ({ matrix, shape }: OnnxTensor) =>
+  matrix !== undefined && sameShape(shape, [matrix[1], matrix[0]]);
+
+function slice(trace: Trace, a: GraphValue, axis: 0 | 1, from: number, to: number) {
+  const shape = a.shape.map((length, i) => (i === axis ? to - from : length));
+  const bounds = [from, to, axis].map((bound) => trace.integers(bound));
+  return tensor(trace.node('Slice', [a, ...bounds], shape));
+}

@@ -1,0 +1,77 @@
+import { encodeModel, valueName } from './model.js';
+import type { Graph } from './model.js';
+import type { Ort, OrtOptions, OrtSession, OrtTensor } from './runtime.js';
+import { sizeOf, type Storage } from './tensor.js';
+
+/** A graph ready to run: its model, and a session from its first run until others take its place. */
+export class Program {
+  /** Bytes of all its intermediate results, of which the session's memory holds a part. */
+  readonly bytes: number;
+  readonly inputs: Graph['inputs'];
+  readonly outputs: Graph['outputs'];
+  readonly model: Uint8Array;
+  session: Promise<OrtSession> | undefined;
+
+  constructor(graph: Graph) {
+    this.inputs = graph.inputs;
+    this.outputs = graph.outputs;
+    this.bytes = graph.nodes.reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
+    this.model = encodeModel(graph);
+  }
+}
+
+/** Sessions of ONNX Runtime by what their graphs compute, least recently used out first. */
+export class Sessions {
+  #programs = new Map<string, Program>();
+  #bytes = 0;
+  #evicted: Program[] = [];
+
+  constructor(
+    private readonly ort: Ort,
+    private readonly options: OrtOptions,
+    /** How much is kept: so many sessions, and with more than one so many bytes of intermediate results. */
+    private readonly limit: { sessions: number; bytes: number },
+    /** Called with each new model, before its first run. */
+    private readonly onModel: (program: Program) => Promise<void> = async () => {},
+  ) {}
+
+  program(key: string, graph: () => Graph): Program {
+    const known = this.#programs.get(key);
+    const program = known ?? new Program(graph());
+    this.#programs.delete(key);
+    this.#programs.set(key, program);
+    if (known) return program;
+    this.#bytes += program.bytes;
+    for (const [oldest, evicted] of this.#programs) {
+      const { size } = this.#programs;
+      if (size <= this.limit.sessions && (this.#bytes <= this.limit.bytes || size === 1)) break;
+      this.#programs.delete(oldest);
+      this.#bytes -= evicted.bytes;
+      this.#evicted.push(evicted);
+    }
+    return program;
+  }
+
+  /** One at a time. A program that has lost its place may still have calls waiting: it gets a new session then. */
+  async run(program: Program, sources: readonly Storage[]): Promise<readonly OrtTensor[]> {
+    for (const evicted of this.#evicted.splice(0)) {
+      const session = await evicted.session?.catch(() => undefined);
+      evicted.session = undefined;
+      await session?.release();
+    }
+    program.session ??= this.#open(program);
+    const session = await program.session;
+    const feeds: Record<string, OrtTensor> = {};
+    for (const [i, { id, type, shape }] of program.inputs.entries()) {
+      const value = sources[i]!.value!;
+      feeds[valueName(id)] = new this.ort.Tensor(type, value.data, shape);
+    }
+    const results = await session.run(feeds);
+    return program.outputs.map(({ id }) => results[valueName(id)]!);
+  }
+
+  async #open(program: Program): Promise<OrtSession> {
+    await this.onModel(program);
+    return this.ort.InferenceSession.create(program.model, this.options);
+  }
+}
