@@ -1,4 +1,4 @@
-import type { Column, ConjugateGradientOptions } from './conjugate-gradient.js';
+import type { Column } from './columns.js';
 import type { Status } from './types.js';
 import { show } from './vectors.js';
 
@@ -9,7 +9,7 @@ const rounding = 1e-6;
 export function conjugateGradientAdvice(
   columns: Column[],
   history: number[],
-  options: Pick<ConjugateGradientOptions, 'damping' | 'tolerance'>,
+  options: { damping: number; tolerance: number },
 ): string {
   const { damping, tolerance } = options;
   const ended = (status: Status) => columns.filter((column) => column.status === status);
@@ -36,6 +36,13 @@ export function conjugateGradientAdvice(
     says.push(
       `${count(unfinished)} reached the limit of ${history.length} iterations at a residual up to ${residual(unfinished)} ` +
         `(tolerance ${show(tolerance)}). ${moreIterations(history, tolerance)}`,
+    );
+
+  const stagnated = ended('stagnated');
+  if (stagnated.length > 0)
+    says.push(
+      `${count(stagnated)} got no nearer for 1000 iterations, at a residual of ${residual(stagnated)}: raise the damping (now ` +
+        `${show(damping)}), or take a preconditioner.`,
     );
 
   const indefinite = ended('indefinite');

@@ -37,8 +37,10 @@ export const statuses = [
   'completed',
   /** The tolerance lies below what the products' own precision allows. */
   'precision-limited',
+  /** H + λI is singular and v is not in its range: the shortest of the answers with the least residual (MINRES). */
+  'least-squares',
   'iteration-limit',
-  /** The schedule ran to the end and the answer is no better than zero. */
+  /** It has not got any nearer for long, or the schedule ran to the end and the answer is no better than zero. */
   'stagnated',
   /** A direction of zero or negative curvature: H + λI is not positive definite. */
   'indefinite',
