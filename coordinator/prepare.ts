@@ -36,6 +36,7 @@ export async function prepare(request: Request, stores: Stores): Promise<Prepare
   ]);
   checkModelFitsDataset(model, manifest);
   checkSize(1, model);
+  if (request.type === 'solve' && request.method.name === 'direct') checkDense(model);
   const largestShard = manifest.shards.reduce((most, { rows }) => Math.max(most, rows), 0);
   const wholeShards = request.type === 'solve' && request.method.name === 'lissa';
   const wanted = request.leafRows ?? (wholeShards ? limits.leafRows : defaultLeafRows);
@@ -81,6 +82,14 @@ async function prepareRhs(prepared: Prepared, rhs: Rhs, stores: Stores): Promise
     );
   checkSize(count, model);
   prepared.rhsVectors = { values: Float64Array.from(values), count };
+}
+
+function checkDense({ name, parameters }: Model): void {
+  if (parameters.count > limits.denseParameters)
+    throw new TooLargeError(
+      `model "${name}" has ${parameters.count} parameters: a direct solve takes at most ${limits.denseParameters}, whose matrix is 0.5 GB`,
+      { hint: 'take --method cg, which never forms the matrix' },
+    );
 }
 
 function checkSize(count: number, { parameters }: Model): void {

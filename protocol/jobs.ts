@@ -105,6 +105,8 @@ export const reportSchema = z.object({
   standardErrors: z.array(z.number()).optional(),
   /** Of a spectrum request. */
   spectrum: spectrumSchema.optional(),
+  /** κ₁(H + λI), an estimate from below (direct). */
+  conditionNumber: z.number().optional(),
   loss: z.number().optional(),
   gradientNorm: z.number().optional(),
   products: z.number().min(0),

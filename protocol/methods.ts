@@ -10,6 +10,13 @@ export const cgSchema = z.strictObject({
   maxIterations: z.int().min(1).max(1_000_000).default(500),
 });
 
+/** The dense matrix, made of p products, and factorised in float64: for p ≤ 8,192. */
+export const directSchema = z.strictObject({
+  name: z.literal('direct'),
+  /** A column is `converged` at ‖v − (H + λI)s‖ ≤ tolerance·‖v‖, by float32 products; else `precision-limited`. */
+  tolerance: positive.default(1e-5),
+});
+
 export const lissaSchema = z.strictObject({
   name: z.literal('lissa'),
   /** The recursion is s ← v + (1 − λ/scale)·s − H̃s/scale; it converges for scale > λmax(H̃)/2 + λ/2. */
@@ -28,7 +35,7 @@ export const lissaSchema = z.strictObject({
 });
 
 /** How a solve request is solved. */
-export const methodSchema = z.discriminatedUnion('name', [cgSchema, lissaSchema]);
+export const methodSchema = z.discriminatedUnion('name', [cgSchema, directSchema, lissaSchema]);
 
 export type Method = z.infer<typeof methodSchema>;
 export type MethodName = Method['name'];

@@ -18,6 +18,8 @@ export const limits = {
   rightHandSides: 4096,
   /** Float32 values of one block of vectors (K × p): 4 GiB. */
   blockValues: 2 ** 30,
+  /** p of a direct solve. */
+  denseParameters: 8192,
   features: 2 ** 24,
   shards: 1_000_000,
   /** Of one operator. */

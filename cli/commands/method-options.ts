@@ -10,12 +10,12 @@ type MethodInput = Extract<RequestInput, { type: 'solve' }>['method'];
 /** What the options of all methods come to, under the names of the methods' fields. */
 export type MethodOptions = { method: MethodName } & Record<string, unknown>;
 
+const tolerance = option('--tolerance <number>', 'converged at ‖r‖ ≤ tolerance·‖v‖ (1e-5)', parsePositive);
+
 /** The options of each method: its fields, in the order of the help. One that several methods share is given once. */
 const options: Record<MethodName, Option[]> = {
-  cg: [
-    option('--tolerance <number>', 'stop at ‖r‖ ≤ tolerance·‖v‖ (1e-5)', parsePositive),
-    option('--max-iterations <n>', 'iterations at most (500)', parseCount),
-  ],
+  cg: [tolerance, option('--max-iterations <n>', 'iterations at most (500)', parseCount)],
+  direct: [tolerance],
   lissa: [
     option('--scale <number>', 'about the largest eigenvalue of a minibatch (required)', parsePositive),
     option('--batch-size <n>', 'rows of a minibatch (256)', parseCount),
@@ -39,7 +39,12 @@ function option(flags: string, description: string, parse?: (text: string) => un
 export function addMethodOptions(command: Command): Command {
   const names = Object.keys(options) as MethodName[];
   command.addOption(
-    new Option('--method <name>', 'cg, or lissa (stochastic estimation)').choices(names).default('cg'),
+    new Option(
+      '--method <name>',
+      'cg, lissa (stochastic estimation), or direct (the dense matrix, for p ≤ 8,192)',
+    )
+      .choices(names)
+      .default('cg'),
   );
   const added = new Set<string>();
   for (const { flags, long, description, parseArg, argChoices } of Object.values(options).flat()) {

@@ -2,11 +2,16 @@ import type { MethodName } from '../../protocol/methods.js';
 import type { SolveRequest } from '../../protocol/requests.js';
 import type { Context, Outcome } from './context.js';
 import { solveByCg } from './methods/cg.js';
+import { solveByDirect } from './methods/direct.js';
 import { solveByLissa } from './methods/lissa.js';
 import type { Problem, SolveBy, Solved } from './methods/method.js';
 import { rightHandSides } from './right-hand-sides.js';
 
-const methods: { [Name in MethodName]: SolveBy<Name> } = { cg: solveByCg, lissa: solveByLissa };
+const methods: { [Name in MethodName]: SolveBy<Name> } = {
+  cg: solveByCg,
+  direct: solveByDirect,
+  lissa: solveByLissa,
+};
 
 /** s = (H + λI)⁻¹ v for the request's right-hand sides, by the request's method. */
 export async function solve({ method, damping }: SolveRequest, context: Context): Promise<Outcome> {

@@ -123,6 +123,8 @@ describe('requests', () => {
     const large = await rejection(farm.client.submit({ ...cg, model: 'large', rhs }));
     expect(large).toBeInstanceOf(TooLargeError);
     expect((large as TooLargeError).hint).toMatch(/at most 3579/);
+    const direct = { ...cg, model: 'large', method: { name: 'direct' } } as const;
+    expect(await rejection(farm.client.submit(direct))).toBeInstanceOf(TooLargeError);
   });
 
   it('a message that the server does not take leaves the connection as it was', async () => {

@@ -86,6 +86,17 @@ describe.each(problems)('$name', ({ name, source, hessian }) => {
     }
   });
 
+  it('direct: K = 7 solutions are those of the dense solve to 1e-5', async () => {
+    const block = vectors(7, size);
+    const rhs = { kind: 'vectors', name: await farm.client.uploadVectors(block, 7) } as const;
+    const method = { name: 'direct' } as const;
+    const { values, report } = await farm.ask({ type: 'solve', ...problem, leafRows, rhs, method });
+    expect(report.status).toBe('converged');
+    for (let k = 0; k < 7; k++)
+      // Condition at most 100, products to 4e-6 at the very most and mostly a tenth of it.
+      expect(relativeError(column(values, k), solveDense(hessian, column(block, k)))).toBeLessThan(1e-5);
+  });
+
   it('lissa: the error is what its standard error says', async () => {
     const method = { name: 'lissa', scale: 10, batchSize: 50, depth: 15, samples: 6, seed: 3 } as const;
     const rhs = { kind: 'ones' } as const;

@@ -75,6 +75,23 @@ describe('the notebook through a coordinator and two workers', () => {
     expect(report.columns![0]!.trueResidual).toBeLessThan(1e-5);
   });
 
+  it('direct: (1.25, −0.0833333), and the condition number of H', async () => {
+    const request = { type: 'solve', ...problem, method: { name: 'direct' } } as const;
+    const report = await expectAnswer(request, [1.25, -1 / 12], float32.solution);
+    expect(report).toMatchObject({ status: 'converged', products: 3 });
+    // ‖H‖₁ = 28/3, H⁻¹ = [[8, −4/3], [−4/3, 8/9]] / (16/3), so ‖H⁻¹‖₁ = 7/4.
+    expect(report.conditionNumber).toBeCloseTo((28 / 3) * (7 / 4), 4);
+  });
+
+  it('direct: an indefinite H is solved, and said to be indefinite', async () => {
+    // At w = (0.1, 0.1): H = [[0.08, −3.84], [−3.84, 0.08]], eigenvalues −3.76 and 3.92.
+    await farm.putModel('saddle', network, [0.1, 0.1]);
+    const request = { type: 'solve', ...problem, model: 'saddle', method: { name: 'direct' } } as const;
+    const report = await expectAnswer(request, [-1 / 3.76, -1 / 3.76], float32.solution);
+    expect(report.status).toBe('converged');
+    expect(report.advice).toContain('not positive definite');
+  });
+
   it.each([
     [20, 1.205804, -0.075319],
     [10, 1.248576, -0.083075],
