@@ -18,6 +18,8 @@ interface Link {
 /** What a worker did for this operator, for the report. */
 export interface WorkerStats {
   engine: string;
+  /** Why this engine. */
+  reason: string;
   threads: number;
   /** Passes over the whole dataset times right-hand sides that its share of the work amounts to. */
   products: number;
@@ -97,7 +99,7 @@ export class Links {
 
   async #call(
     worker: string,
-    { inbox }: Link,
+    { inbox, opened }: Link,
     task: Task,
     size: (nodes: number) => number,
     products: number,
@@ -109,6 +111,9 @@ export class Links {
       );
     const values = await inbox.get(block, this.#signal);
     const stats = this.#statsOf(worker);
+    // A plugin's operator is computed by another engine than the heartbeat's.
+    const { engine, reason } = await opened;
+    Object.assign(stats, engine && { engine, reason });
     stats.products += products;
     stats.busySeconds += busySeconds;
     if (selfCheck) stats.selfCheck = selfCheck;
@@ -169,6 +174,7 @@ export class Links {
       const heartbeat = this.#farm.workers().find(({ id }) => id === worker);
       stats = {
         engine: heartbeat?.engine ?? 'unknown',
+        reason: heartbeat?.reason ?? 'unknown',
         threads: heartbeat?.threads ?? 1,
         products: 0,
         busySeconds: 0,

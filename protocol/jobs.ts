@@ -116,6 +116,8 @@ export const reportSchema = z.object({
     z.object({
       id: z.string(),
       engine: z.string(),
+      /** Why this engine. */
+      reason: z.string().optional(),
       threads: z.int(),
       products: z.number(),
       busySeconds: z.number(),

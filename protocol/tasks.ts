@@ -96,6 +96,10 @@ export const taskReplySchema = z.discriminatedUnion('ok', [
     busySeconds: z.number().min(0),
     /** With exact products: what the worker found before it trusted the first one. */
     selfCheck: selfCheckSchema.optional(),
+    /** In the reply to `open`: the engine that does this operator's arithmetic. A plugin's is never `onnx`. */
+    engine: z.string().optional(),
+    /** Why that engine. */
+    reason: z.string().optional(),
   }),
   z.object({ ok: z.literal(false), error: errorSchema }),
 ]);

@@ -17,6 +17,7 @@ import type {
   MultiplyInput,
   OpenInput,
   RowGradientsInput,
+  Started,
   Sums,
   ThreadPoint,
 } from './thread-messages.js';
@@ -44,6 +45,7 @@ export class ServedOperator {
   #blocks = new Map<string, { values: Promise<Float32Array>; bytes: number }>();
   #leaves: Leaf[];
   #parameters: number;
+  #engine: Started | undefined;
 
   private constructor(
     nc: NatsConnection,
@@ -78,12 +80,17 @@ export class ServedOperator {
   ): Promise<ServedOperator> {
     const operator = new ServedOperator(nc, names, worker, spec, manifest, slots, selfChecks);
     try {
-      await slots.runEverywhere('open', operator.#input);
+      [operator.#engine] = await slots.runEverywhere<Started>('open', operator.#input);
     } catch (error) {
       await operator.close().catch(() => {});
       throw error;
     }
     return operator;
+  }
+
+  /** What does its arithmetic: a plugin's is an eager engine. */
+  get engine(): Started | undefined {
+    return this.#engine;
   }
 
   async linearize(task: TaskOf<'linearize'>): Promise<Answer> {

@@ -8,6 +8,9 @@ import type { Outcome, ShardRequest, ShardResponse, Started, StartInput } from '
 /** The main thread's side of a shard request. */
 export type ServeShard = (digest: string, shard: number) => Promise<SharedBytes>;
 
+/** What a thread is started with, beside its line to the shards. */
+export type ThreadOptions = Omit<StartInput, 'shards'>;
+
 /** One arithmetic thread: a pool of one that never ends, because linearizations and engine memory live in it. */
 class Slot {
   #pool = new Piscina({
@@ -28,18 +31,13 @@ class Slot {
   /** Bytes of linearizations, as of the last task. */
   usedBytes = 0;
 
-  start(
-    engine: string,
-    plugins: readonly string[],
-    budget: number,
-    serve: ServeShard,
-  ): Promise<{ value: Started }> {
+  start(options: ThreadOptions, serve: ServeShard): Promise<{ value: Started }> {
     this.#begin = () => {
       const { port1, port2 } = new MessageChannel();
       this.#port?.close();
       this.#port = port1;
       port1.on('message', (request: ShardRequest) => void answer(port1, request, serve));
-      const input: StartInput = { engine, plugins, budget, shards: port2 };
+      const input: StartInput = { ...options, shards: port2 };
       return this.#task<Started>('start', input, [port2]);
     };
     return this.#begin();
@@ -84,19 +82,17 @@ export class Slots {
     this.started = started;
   }
 
-  /** Starts `threads` threads with `budget` bytes for linearizations among them, and the loss functions of `plugins`. */
+  /** Starts `threads` threads with `budget` bytes for linearizations among them. */
   static async start(
     threads: number,
-    engine: string,
-    plugins: readonly string[],
-    budget: number,
+    { budget, ...options }: ThreadOptions,
     serve: ServeShard,
   ): Promise<Slots> {
     setTensorflowDefaults();
     const slots = Array.from({ length: threads }, () => new Slot());
     try {
       const [first] = await Promise.all(
-        slots.map((slot) => slot.start(engine, plugins, budget / threads, serve)),
+        slots.map((slot) => slot.start({ ...options, budget: budget / threads }, serve)),
       );
       return new Slots(slots, first!.value);
     } catch (error) {
@@ -121,8 +117,10 @@ export class Slots {
     return this.#slots[index]!.run<T>(name, input);
   }
 
-  async runEverywhere(name: string, input: unknown): Promise<void> {
-    await Promise.all(this.#slots.map((slot) => slot.run(name, input)));
+  /** What each slot's task gives. */
+  async runEverywhere<T>(name: string, input: unknown): Promise<T[]> {
+    const runs = await Promise.all(this.#slots.map((slot) => slot.run<T>(name, input)));
+    return runs.map(({ value }) => value);
   }
 
   async close(): Promise<void> {

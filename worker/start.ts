@@ -3,13 +3,14 @@ import { nuid, type NatsConnection } from '@nats-io/nats-core';
 import { DatasetRegistry, manifestDigest } from '../datasets/registry.js';
 import type { Manifest } from '../protocol/dataset.js';
 import { connectBroker } from '../protocol/connection.js';
-import { CorruptShardError, UnknownDatasetError } from '../protocol/errors.js';
+import { CorruptShardError, UnknownDatasetError, UnsupportedError } from '../protocol/errors.js';
 import { Objects } from '../protocol/objects.js';
 import { listen } from '../protocol/listen.js';
 import { parseJson } from '../protocol/parse.js';
 import { names as namesOf, type Names } from '../protocol/subjects.js';
 import { coordinatorHeartbeatSchema, type DatasetRef, type WorkerHeartbeat } from '../protocol/tasks.js';
 import { version } from '../protocol/version.js';
+import { recordingNames } from './engines/names.js';
 import { shardFetcher } from './fetch-shard.js';
 import { OperatorLeases } from './operator-leases.js';
 import { ShardCache } from './shard-cache.js';
@@ -32,6 +33,8 @@ export interface WorkerOptions {
   files?: string[] | undefined;
   /** JavaScript modules with loss functions of the user's own. */
   plugins?: string[] | undefined;
+  /** A folder for the ONNX graphs that the worker computes with. */
+  dumpGraphs?: string | undefined;
   say?: ((line: string) => void) | undefined;
 }
 
@@ -62,7 +65,9 @@ async function startOn(
   id: string,
   options: WorkerOptions,
 ): Promise<RunningWorker> {
-  const { threads = availableParallelism(), cacheBytes = defaultCacheBytes, say = () => {} } = options;
+  const { engine: choice = 'auto', cacheBytes = defaultCacheBytes, dumpGraphs, say = () => {} } = options;
+  // ONNX Runtime's WebGPU has one device for all threads of a process, and they may not use it at the same time.
+  const threads = choice === 'onnx-webgpu' ? 1 : (options.threads ?? availableParallelism());
   const manifests = new Map<string, Manifest>();
   const registry = await DatasetRegistry.open(nc, names);
   const shards = await Objects.open(nc, names.stores.shards);
@@ -74,12 +79,16 @@ async function startOn(
   };
   const slots = await Slots.start(
     threads,
-    options.engine ?? 'auto',
-    options.plugins ?? [],
-    cacheBytes * (1 - shardFraction),
+    { engine: choice, plugins: options.plugins ?? [], budget: cacheBytes * (1 - shardFraction), dumpGraphs },
     serveShard,
   );
   const { engine, reason } = slots.started;
+  if (dumpGraphs !== undefined && !recordingNames.some((name) => name === engine)) {
+    await slots.close();
+    throw new UnsupportedError(`the engine ${engine} has no graphs to write into ${dumpGraphs}`, {
+      hint: 'use --engine onnx with --dump-graph',
+    });
+  }
   say(`engine ${engine} (${reason}), ${threads} thread(s)`);
 
   const findManifest = async ({ name, sha256 }: DatasetRef): Promise<Manifest> => {

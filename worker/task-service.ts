@@ -88,8 +88,8 @@ export class TaskService {
 
   async #run(task: Task): Promise<TaskReply> {
     if (task.task === 'open') {
-      await this.#open(task);
-      return { ok: true, nodes: [], block: null, busySeconds: 0 };
+      const { engine } = await this.#open(task);
+      return { ok: true, nodes: [], block: null, busySeconds: 0, ...engine };
     }
     const open = this.#operators.get(task.operator);
     if (!open)
@@ -122,12 +122,12 @@ export class TaskService {
   }
 
   /** Opening twice is opening once; a failed opening is forgotten. */
-  async #open({ task: _, ...spec }: TaskOf<'open'>): Promise<void> {
+  async #open({ task: _, ...spec }: TaskOf<'open'>): Promise<ServedOperator> {
     const known = this.#operators.get(spec.operator);
     if (known) {
       if (JSON.stringify((await known).spec) !== JSON.stringify(spec))
         throw new ForbiddenError(`operator ${spec.operator} is open with other contents`);
-      return;
+      return known;
     }
     const opened = this.#manifest(spec.dataset).then((manifest) =>
       ServedOperator.open(this.#nc, this.#names, this.#worker, spec, manifest, this.#slots, this.#selfChecks),
@@ -136,6 +136,6 @@ export class TaskService {
     opened.catch(() => {
       if (this.#operators.get(spec.operator) === opened) this.#operators.delete(spec.operator);
     });
-    await opened;
+    return opened;
   }
 }

@@ -14,10 +14,13 @@ export interface StartInput {
   budget: number;
   /** Files of the user's own loss functions. */
   plugins: readonly string[];
+  /** Where the graphs of a recording engine are written. */
+  dumpGraphs?: string | undefined;
   /** On which the thread asks for shards. */
   shards: MessagePort;
 }
 
+/** An engine, and why it is that one. */
 export interface Started {
   engine: string;
   reason: string;

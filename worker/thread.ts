@@ -34,6 +34,7 @@ import { Budget, ThreadOperator } from './thread-operator.js';
 
 interface Thread {
   engine: Engine<EngineTensor>;
+  reason: string;
   /** As asked for. */
   choice: string;
   shards: ShardClient;
@@ -44,30 +45,38 @@ interface Thread {
 let thread: Thread | undefined;
 const operators = new Map<string, ThreadOperator<EngineTensor> | PluginOperator>();
 
-export function start({ engine: choice, plugins, budget, shards }: StartInput): Promise<Outcome<Started>> {
+export function start({
+  engine: choice,
+  plugins,
+  budget,
+  dumpGraphs,
+  shards,
+}: StartInput): Promise<Outcome<Started>> {
   return outcome(async () => {
-    const { engine, reason } = await openEngine(choice);
+    const { engine, reason } = await openEngine(choice, { dumpGraphs });
     const objectives = await loadPlugins(plugins);
     const kept = new Budget(Math.min(budget, engine.keepLimit));
-    thread = { engine, choice, shards: new ShardClient(shards), budget: kept, objectives };
+    thread = { engine, reason, choice, shards: new ShardClient(shards), budget: kept, objectives };
     return { engine: engine.name, reason };
   });
 }
 
-export function open(input: OpenInput): Promise<Outcome<void>> {
+/** Says which engine does the operator's arithmetic: a plugin's is an eager one. */
+export function open(input: OpenInput): Promise<Outcome<Started>> {
   return outcome(async () => {
-    const { engine, choice, shards, budget, objectives } = started();
+    const { engine, reason, choice, shards, budget, objectives } = started();
     const { network } = input;
     operators.get(input.operator)?.close();
     if (!isPlugin(network)) {
       operators.set(input.operator, new ThreadOperator({ ...input, network }, engine, shards, budget));
-      return;
+      return { engine: engine.name, reason };
     }
-    const { engine: eager } = await openEagerEngine(choice);
+    const { engine: eager, reason: why } = await openEagerEngine(choice);
     operators.set(
       input.operator,
       new PluginOperator({ ...input, network }, eager, objectives, shards, budget),
     );
+    return { engine: eager.name, reason: why };
   });
 }
 

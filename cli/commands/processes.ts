@@ -49,10 +49,11 @@ export function addProcessCommands(program: Command): void {
     .option('--cache-bytes <size>', 'memory for shards and linearizations', parseBytes, defaultCacheBytes)
     .option('--files <folder>', 'a folder that file:// datasets may be read from (repeatable)', collect, [])
     .option('--plugin <file>', pluginHelp, collect, [])
+    .option('--dump-graph <folder>', 'write the ONNX graphs that it computes with (--engine onnx)')
     .action(
-      run(async (options: WorkerCommandOptions) => {
-        const { nats: url, prefix, engine, threads, cacheBytes, files, plugin: plugins } = options;
-        const worker = await startWorker({ url, prefix, engine, threads, cacheBytes, files, plugins, say });
+      run(async (options: WorkerCommandOptions & { dumpGraph?: string }) => {
+        const { nats: url, plugin: plugins, dumpGraph: dumpGraphs, ...others } = options;
+        const worker = await startWorker({ ...others, url, plugins, dumpGraphs, say });
         say(`worker ${worker.id} is ready`);
         say(`finishes what it has, then stops, on ${await askedToStop()}`);
         await worker.stop();

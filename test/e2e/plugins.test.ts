@@ -86,6 +86,11 @@ describe('a loss function of the user on a farm', () => {
     expect(exact.report.workers.some(({ selfCheck }) => selfCheck !== undefined && selfCheck.rows > 0)).toBe(
       true,
     );
+    // Whatever `auto` takes for networks, TensorFlow.js functions are computed by TensorFlow.js, and the report says so.
+    for (const { engine, reason } of exact.report.workers) {
+      expect(engine).toMatch(/^(tensorflow|wasm)$/);
+      expect(reason).toMatch(/a loss function of your own is computed by an eager engine$/);
+    }
     const hvp = { mode: 'finite-difference', step: 1e-3 } as const;
     const differences = await farm.ask({ type: 'hvp', ...base, rhs: { kind: 'ones' }, hvp });
     expect(relativeError(differences.values, times(hessian, ones))).toBeLessThan(1e-3);

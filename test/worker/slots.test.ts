@@ -21,7 +21,7 @@ describeEngines('Slots on %s', (engine) => {
       y: source.values.subarray(row, row + 1),
     }));
     await withThreadFarm(source, network, { shardRows: 20, leafRows: 10 }, async ({ input, serve }) => {
-      const slots = await Slots.start(2, engine, [], 1e6, serve);
+      const slots = await Slots.start(2, { engine, plugins: [], budget: 1e6 }, serve);
       try {
         expect(slots.started.engine).toBe(engine);
         await slots.runEverywhere('open', input);

@@ -210,4 +210,10 @@ describe('a worker', () => {
     const starting = startWorker({ url, prefix, engine: 'abacus', threads: 1 });
     expect(await rejection(starting)).toBeInstanceOf(UnsupportedError);
   });
+
+  it('startWorker: throws UnsupportedError where graphs are wanted of an engine that has none', async () => {
+    const { url, prefix } = broker;
+    const starting = startWorker({ url, prefix, engine: 'cpu', threads: 1, dumpGraphs: 'graphs' });
+    expect(await rejection(starting)).toBeInstanceOf(UnsupportedError);
+  });
 });

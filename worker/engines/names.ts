@@ -2,8 +2,11 @@
 export const eagerNames = ['tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
 export type EagerName = (typeof eagerNames)[number];
 
-/** The engines, fastest first: the order in which `auto` tries them. */
-export const engineNames = ['onnx', ...eagerNames] as const;
+/** Engines that record graphs, which ONNX Runtime runs on a CUDA GPU, on the CPU, or through WebGPU. */
+export const recordingNames = ['onnx-cuda', 'onnx', 'onnx-webgpu'] as const;
+export type RecordingName = (typeof recordingNames)[number];
+
+export const engineNames = [...recordingNames, ...eagerNames] as const;
 export type EngineName = (typeof engineNames)[number];
 
 /** What `--engine` may name. */

@@ -18,12 +18,13 @@ export type TfjsBackend = 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
 
 /**
  * Starts a TensorFlow.js backend in this thread (wasm: one single-threaded instance, its binary read from the
- * installed package; tensorflow: libtensorflow, if it has been built; webgpu: `onCpu` allows an adapter that is no GPU).
+ * installed package; tensorflow: libtensorflow, if it has been built). `onCpu` says
+ * whether tensorflow and webgpu may compute on the CPU: by default tensorflow may, webgpu may not.
  * Throws `UnsupportedError` if it does not start.
  */
 export async function openTfjs(
   backend: TfjsBackend,
-  { onCpu = false }: { onCpu?: boolean } = {},
+  { onCpu = backend !== 'webgpu' }: { onCpu?: boolean } = {},
 ): Promise<Engine<TfjsTensor>> {
   // Silences the advice to install tfjs-node, and leaves out the debug checks.
   tf.enableProdMode();
@@ -34,6 +35,8 @@ export async function openTfjs(
   }
   if (backend === 'tensorflow') {
     const library = loadTensorflow();
+    if (library.device === 'cpu' && !onCpu)
+      throw new UnsupportedError('tensorflow: libtensorflow finds no GPU');
     version += `, TensorFlow ${library.version} (${library.device})`;
   }
   try {

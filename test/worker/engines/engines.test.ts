@@ -3,6 +3,7 @@ import { BadRequestError, UnsupportedError } from '../../../protocol/errors.js';
 import { openEagerEngine, openEngine } from '../../../worker/engines/select.js';
 import type { EngineTensor } from '../../../worker/engines/select.js';
 import { matmulProgram } from '../../../worker/engines/webgpu.js';
+import type { EngineName } from '../../../worker/engines/names.js';
 import { describeEngines, engines } from '../../support/engines.js';
 
 const exact = {
@@ -25,11 +26,9 @@ describe('openEngine', () => {
     expect(engine.name).toBe(engines.find((name) => name !== 'webgpu'));
     expect(engine.version).toMatch(/^(ONNX Runtime 1|TensorFlow\.js 4)\.\d+/);
     expect(reason).toMatch(
-      engine.name === 'onnx'
-        ? /^onnx: the fastest engine that starts here$/
-        : engine.name === 'tensorflow'
-          ? /^tensorflow: the fastest engine that starts here; onnx: /
-          : /^wasm: .*; libtensorflow has not been built here; webgpu: (the only adapter computes on the CPU|no adapter|Dawn is not there)/,
+      ['onnx-cuda', 'onnx', 'tensorflow'].includes(engine.name)
+        ? new RegExp(`^${engine.name}: the fastest engine that starts here`)
+        : /^wasm: .*; libtensorflow has not been built here; webgpu: (the only adapter computes on the CPU|no adapter|Dawn is not there)/,
     );
   });
 
@@ -55,7 +54,9 @@ describe('openEngine', () => {
   });
 });
 
-describeEngines('%s', (name) => {
+describeEngines('%s', body, [...engines, 'onnx-webgpu']);
+
+function body(name: EngineName) {
   it('matmul: a right operand seen through two shapes is read rightly both times', async () => {
     const { engine } = await openEngine(name);
     const before = engine.memory();
@@ -225,7 +226,7 @@ describeEngines('%s', (name) => {
     expect(distance(await engine.download(sums), columns)).toBeLessThan(1e-6);
     engine.dispose([a, b, transposed, product, sums]);
   });
-});
+}
 
 describe('matmulProgram', () => {
   it('never leaves a long inner axis to the backend, which would add in the order of finishing', () => {

@@ -52,6 +52,7 @@ export class Calls {
   /** Frees a storage, and calls that were to make it, if nobody can want it any more. */
   free(storage: Storage): void {
     if (storage.holders > 0 || storage.readers > 0) return;
+    if (storage.value?.location === 'gpu-buffer') storage.value.dispose();
     storage.value = undefined;
     const call = storage.producer;
     if (!call || call.results.some(({ holders, readers }) => holders + readers > 0)) return;

@@ -1,6 +1,7 @@
 import type { Engine, EngineMemory } from '../engine.js';
 import { Call, Calls } from './calls.js';
 import { RecordingOperations } from './operations.js';
+import type { RecordingName } from '../names.js';
 import type { Ort } from './runtime.js';
 import type { Sessions } from './sessions.js';
 import { GraphValue, OnnxTensor, sizeOf, Storage } from './tensor.js';
@@ -22,7 +23,7 @@ export class OnnxEngine extends RecordingOperations implements Engine<OnnxTensor
   #bytes = 0;
 
   constructor(
-    readonly name: 'onnx' | 'onnx-webgpu' | 'onnx-cuda',
+    readonly name: RecordingName,
     readonly version: string,
     private readonly ort: Ort,
     private readonly sessions: Sessions,
@@ -57,7 +58,7 @@ export class OnnxEngine extends RecordingOperations implements Engine<OnnxTensor
       await this.#calls.run();
       if (storage.failure) throw storage.failure;
       if (!storage.value) throw new Error('a tensor was used after it was freed');
-      return (storage.value.data as Float32Array).slice();
+      return await this.sessions.toHost(storage);
     } finally {
       if (plain !== a) this.dispose([plain]);
     }

@@ -218,7 +218,7 @@ export abstract class RecordingOperations implements Operations<OnnxTensor> {
   lookupRows(a: OnnxTensor, ids: OnnxTensor) {
     const [rows, width] = a.shape as [number, number];
     const count = sizeOf(ids.shape);
-    if (ids.source instanceof Storage && ids.source.value)
+    if (ids.source instanceof Storage && ids.source.value?.location === 'cpu')
       checkIds(ids.source.value.data as Float32Array, rows);
     return this.record((trace) => {
       const whole = trace.node('Cast', [trace.read(this.reshape(ids, [count]))], [count], { to: 6 });

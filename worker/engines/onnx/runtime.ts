@@ -2,8 +2,12 @@ import { UnsupportedError } from '../../../protocol/errors.js';
 
 /** The parts of ONNX Runtime's Node binding that are used; the package is optional, so its own types may be absent. */
 export interface OrtTensor {
+  readonly location: 'cpu' | 'gpu-buffer';
+  /** Where the location is the CPU. */
   readonly data: Float32Array | Int32Array;
-  readonly dims: readonly number[];
+  /** Where it is not; opaque in Node. */
+  readonly gpuBuffer: object;
+  dispose(): void;
 }
 
 export interface OrtSession {
@@ -16,22 +20,23 @@ export interface OrtOptions {
   intraOpNumThreads: number;
   interOpNumThreads: number;
   executionMode: 'sequential';
-  graphOptimizationLevel: 'disabled' | 'basic' | 'all';
-  enableCpuMemArena?: boolean;
-  enableMemPattern?: boolean;
+  graphOptimizationLevel: 'disabled';
+  preferredOutputLocation?: OrtTensor['location'];
 }
 
 export interface Ort {
-  Tensor: new (
-    type: 'float32' | 'int32',
-    data: Float32Array | Int32Array,
-    dims: readonly number[],
-  ) => OrtTensor;
+  Tensor: {
+    new (type: 'float32' | 'int32', data: Float32Array | Int32Array, dims: readonly number[]): OrtTensor;
+    fromGpuBuffer(
+      buffer: object,
+      options: { dataType: 'float32' | 'int32'; dims: readonly number[] },
+    ): OrtTensor;
+  };
   InferenceSession: { create(model: Uint8Array, options: OrtOptions): Promise<OrtSession> };
   env: { versions: { node?: string; common: string } };
 }
 
-const packageName: string = 'onnxruntime-node';
+export const packageName: string = 'onnxruntime-node';
 
 /** @throws UnsupportedError where the package is not installed, or has no binary for this platform */
 export async function importOrt(): Promise<Ort> {

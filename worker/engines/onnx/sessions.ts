@@ -1,5 +1,5 @@
 import { encodeModel, valueName } from './model.js';
-import type { Graph } from './model.js';
+import type { ElementType, Graph } from './model.js';
 import type { Ort, OrtOptions, OrtSession, OrtTensor } from './runtime.js';
 import { sizeOf, type Storage } from './tensor.js';
 
@@ -32,7 +32,7 @@ export class Sessions {
     /** How much is kept: so many sessions, and with more than one so many bytes of intermediate results. */
     private readonly limit: { sessions: number; bytes: number },
     /** Called with each new model, before its first run. */
-    private readonly onModel: (program: Program) => Promise<void> = async () => {},
+    private readonly onModel: (model: Uint8Array) => Promise<void> = async () => {},
   ) {}
 
   program(key: string, graph: () => Graph): Program {
@@ -62,16 +62,37 @@ export class Sessions {
     program.session ??= this.#open(program);
     const session = await program.session;
     const feeds: Record<string, OrtTensor> = {};
-    for (const [i, { id, type, shape }] of program.inputs.entries()) {
-      const value = sources[i]!.value!;
-      feeds[valueName(id)] = new this.ort.Tensor(type, value.data, shape);
-    }
+    for (const [i, { id, type, shape }] of program.inputs.entries())
+      feeds[valueName(id)] = this.#view(sources[i]!.value!, type, shape);
     const results = await session.run(feeds);
     return program.outputs.map(({ id }) => results[valueName(id)]!);
   }
 
-  async #open(program: Program): Promise<OrtSession> {
-    await this.onModel(program);
-    return this.ort.InferenceSession.create(program.model, this.options);
+  /** The values of a tensor, from wherever it lies. A GPU's go through a graph: the binding cannot read them. */
+  async toHost(storage: Storage): Promise<Float32Array> {
+    const value = storage.value!;
+    if (value.location === 'cpu') return (value.data as Float32Array).slice();
+    const { size, type } = storage;
+    const copy = this.program(`to host ${size}`, () => ({
+      inputs: [{ id: 0, type, shape: [size] }],
+      constants: [],
+      nodes: [{ type: 'Identity', inputs: [0], output: 1, shape: [size], attributes: {} }],
+      outputs: [{ id: 1, shape: [size] }],
+    }));
+    copy.session ??= this.#open(copy, 'cpu');
+    const [copied] = await this.run(copy, [storage]);
+    return copied!.data as Float32Array;
+  }
+
+  #view(value: OrtTensor, type: ElementType, dims: readonly number[]): OrtTensor {
+    return value.location === 'cpu'
+      ? new this.ort.Tensor(type, value.data, dims)
+      : this.ort.Tensor.fromGpuBuffer(value.gpuBuffer, { dataType: type, dims });
+  }
+
+  async #open(program: Program, location = this.options.preferredOutputLocation): Promise<OrtSession> {
+    await this.onModel(program.model);
+    const options = { ...this.options, ...(location && { preferredOutputLocation: location }) };
+    return this.ort.InferenceSession.create(program.model, options);
   }
 }
