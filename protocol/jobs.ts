@@ -59,6 +59,10 @@ export const columnSchema = z.object({
   status: z.string(),
   /** ‖v − (H + λI)s‖ / ‖v‖, recomputed with one more product after the solver stopped. */
   trueResidual: z.number().optional(),
+  /** As SciPy counts (newton-cg): points that f and that ∇f were evaluated at, and products with H for directions. */
+  evaluations: z.object({ function: z.int(), gradient: z.int(), hessian: z.int() }).optional(),
+  /** Iterations of this column (newton-cg). */
+  iterations: z.int().optional(),
 });
 
 /** How far products agree with other ways to the same number, on some rows of a worker's first leaf. */
@@ -133,6 +137,7 @@ export type Progress = z.infer<typeof progressSchema>;
 export type Job = z.infer<typeof jobSchema>;
 export type SelfCheck = z.infer<typeof selfCheckSchema>;
 export type StoredFile = z.infer<typeof fileSchema>;
+export type Column = z.infer<typeof columnSchema>;
 export type Report = z.infer<typeof reportSchema>;
 
 /** True once nothing more will happen to the job. */

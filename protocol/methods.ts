@@ -34,8 +34,17 @@ export const lissaSchema = z.strictObject({
   convention: z.enum(['exact', 'authors']).default('exact'),
 });
 
+/** Newton-CG on ½xᵀ(H + λI)x − vᵀx from x = v, as SciPy's `fmin_ncg` does it. */
+export const newtonCgSchema = z.strictObject({
+  name: z.literal('newton-cg'),
+  /** SciPy's `avextol`: stop a column once the mean absolute change of x in an iteration is no more than this. */
+  averageTolerance: positive.default(1e-8),
+  /** Newton iterations; each takes some products for its direction and one or more for its line search. */
+  maxIterations: z.int().min(1).max(10_000).default(100),
+});
+
 /** How a solve request is solved. */
-export const methodSchema = z.discriminatedUnion('name', [cgSchema, directSchema, lissaSchema]);
+export const methodSchema = z.discriminatedUnion('name', [cgSchema, directSchema, lissaSchema, newtonCgSchema]);
 
 export type Method = z.infer<typeof methodSchema>;
 export type MethodName = Method['name'];

@@ -12,9 +12,11 @@ export type MethodOptions = { method: MethodName } & Record<string, unknown>;
 
 const tolerance = option('--tolerance <number>', 'converged at ‖r‖ ≤ tolerance·‖v‖ (1e-5)', parsePositive);
 
+const maxIterations = option('--max-iterations <n>', 'iterations at most (500; newton-cg: 100)', parseCount);
+
 /** The options of each method: its fields, in the order of the help. One that several methods share is given once. */
 const options: Record<MethodName, Option[]> = {
-  cg: [tolerance, option('--max-iterations <n>', 'iterations at most (500)', parseCount)],
+  cg: [tolerance, maxIterations],
   direct: [tolerance],
   lissa: [
     option('--scale <number>', 'about the largest eigenvalue of a minibatch (required)', parsePositive),
@@ -27,6 +29,14 @@ const options: Record<MethodName, Option[]> = {
       'exact',
       'authors',
     ]),
+  ],
+  'newton-cg': [
+    option(
+      '--average-tolerance <number>',
+      'stop at this mean change of x, SciPy’s avextol (1e-8)',
+      parsePositive,
+    ),
+    maxIterations,
   ],
 };
 
@@ -41,7 +51,7 @@ export function addMethodOptions(command: Command): Command {
   command.addOption(
     new Option(
       '--method <name>',
-      'cg, lissa (stochastic estimation), or direct (the dense matrix, for p ≤ 8,192)',
+      'how: conjugate gradients, the dense matrix (p ≤ 8,192), stochastic estimation, … (docs/solvers.md)',
     )
       .choices(names)
       .default('cg'),

@@ -1,3 +1,5 @@
+import { absoluteSum } from '../solvers/vectors.js';
+
 /**
  * An estimate of κ₁(A) = ‖A‖₁·‖A⁻¹‖₁ of a symmetric matrix of which products with A⁻¹ are known, from below and seldom by
  * more than a factor 3: Hager 1984 with Higham's (1988, algorithm 4.1) second guess, as LAPACK's dlacn2, at most 11 products.
@@ -29,8 +31,4 @@ export async function conditionNumber(
   );
   const second = (2 * absoluteSum(await solve(alternating))) / (3 * size);
   return norm * Math.max(estimate, second);
-}
-
-function absoluteSum(values: Float64Array): number {
-  return values.reduce((sum, value) => sum + Math.abs(value), 0);
 }

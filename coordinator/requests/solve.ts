@@ -5,19 +5,21 @@ import { solveByCg } from './methods/cg.js';
 import { solveByDirect } from './methods/direct.js';
 import { solveByLissa } from './methods/lissa.js';
 import type { Problem, SolveBy, Solved } from './methods/method.js';
+import { solveByNewtonCg } from './methods/newton-cg.js';
 import { rightHandSides } from './right-hand-sides.js';
 
 const methods: { [Name in MethodName]: SolveBy<Name> } = {
   cg: solveByCg,
   direct: solveByDirect,
   lissa: solveByLissa,
+  'newton-cg': solveByNewtonCg,
 };
 
 /** s = (H + λI)⁻¹ v for the request's right-hand sides, by the request's method. */
 export async function solve({ method, damping }: SolveRequest, context: Context): Promise<Outcome> {
   const { block, count } = await rightHandSides(context);
   context.stage(method.name);
-  const { solution, report, warnings } = await solveBy(method, { block, count, damping }, context);
+  const { solution, report, columns, warnings } = await solveBy(method, { block, count, damping }, context);
   return {
     status: solution.status,
     advice: solution.advice,
@@ -26,7 +28,7 @@ export async function solve({ method, damping }: SolveRequest, context: Context)
       columns: solution.columns.map((status, k) => {
         const trueResidual = solution.trueResiduals[k]!;
         // JSON has no number that is not finite.
-        return { status, ...(Number.isFinite(trueResidual) && { trueResidual }) };
+        return { status, ...(Number.isFinite(trueResidual) && { trueResidual }), ...columns?.[k] };
       }),
       iterations: solution.iterations,
       residualHistory: solution.residualHistory,

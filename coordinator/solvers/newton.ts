@@ -1,6 +1,7 @@
-import { conjugateGradient } from './conjugate-gradient.js';
+import { withDamping } from './damped.js';
 import type { Evaluation } from './line-search.js';
 import { backtrack } from './line-search.js';
+import { truncatedConjugateGradient } from './truncated-conjugate-gradient.js';
 import type { Operator, SolverOptions, Status } from './types.js';
 import { dot, norm, show } from './vectors.js';
 
@@ -51,7 +52,7 @@ const patience = 3;
  * Wright 2006, algorithm 7.1.
  *
  * What differs from it: the line search knows the rounding of f; a direction of negative curvature ends CG with the
- * direction so far (−∇f if there is none yet); and when neither f nor ‖∇f‖ gets better than rounding for 3 steps the best
+ * direction so far (steepest descent if there is none yet); and when neither f nor ‖∇f‖ gets better than rounding for 3 steps the best
  * point is returned as `precision-limited`. An accepted full step costs one evaluation. On return the objective's
  * linearization is at the returned θ.
  */
@@ -119,17 +120,20 @@ export async function newton(
         `‖∇f‖ is ${show(gradientNorm)} after ${options.iterations} iterations (tolerance ${show(gradientTolerance)}), from ` +
           `${show(gradientNorms[0]!)} at the start: allow more iterations, or go on from this point.`,
       );
-    const inner = await conjugateGradient(objective.operator(), here.gradient, {
-      damping,
-      tolerance: forcing,
-      iterations: innerIterations,
-      verify: false,
-      signal,
-      onProgress: (progress) => report(progress.products),
-    });
+    const enough = forcing * gradientNorm;
+    const inner = await truncatedConjugateGradient(
+      withDamping(objective.operator(), damping),
+      here.gradient,
+      {
+        enough: (residual) => norm(residual) <= enough,
+        iterations: innerIterations,
+        signal,
+        onProduct: report,
+      },
+    );
     products += inner.products;
-    const direction = dot(inner.solutions, here.gradient) > 0 ? inner.solutions : here.gradient.slice();
-    for (let i = 0; i < direction.length; i += 1) direction[i] = -direction[i]!;
+    const direction =
+      dot(inner.direction, here.gradient) < 0 ? inner.direction : here.gradient.map((value) => -value);
 
     const step = await backtrack(evaluate, theta, here, direction, valueNoise);
     if (!step) return finishAtBest();

@@ -23,6 +23,13 @@ export function norm(a: Vector): number {
   return Math.sqrt(dot(a, a));
 }
 
+/** ‖a‖₁ */
+export function absoluteSum(a: Vector): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i += 1) sum += Math.abs(a[i]!);
+  return sum;
+}
+
 /** y ← y + α·x */
 export function addScaled(y: Vector, alpha: number, x: Vector): void {
   for (let i = 0; i < y.length; i += 1) y[i]! += alpha * x[i]!;

@@ -83,6 +83,20 @@ describe('the notebook through a coordinator and two workers', () => {
     expect(report.conditionNumber).toBeCloseTo((28 / 3) * (7 / 4), 4);
   });
 
+  it('newton-cg: (1.25, −0.08333) in SciPy’s iterations', async () => {
+    const request = { type: 'solve', ...problem, method: { name: 'newton-cg' } } as const;
+    const report = await expectAnswer(request, [1.25, -1 / 12], 5e-6);
+    // SciPy in float64 takes 5 (test/fixtures/newton_cg.json); float32 products may end the line search before.
+    expect(report.iterations).toBeLessThanOrEqual(5);
+    expect(report.columns![0]!.evaluations!.hessian).toBeLessThanOrEqual(10);
+    expect(['converged', 'precision-limited']).toContain(report.status);
+  });
+
+  it('newton-cg: by central differences, r = 1e-2', async () => {
+    const request = { type: 'solve', ...problem, hvp: differences, method: { name: 'newton-cg' } } as const;
+    await expectAnswer(request, [1.25, -0.0833], 1e-3);
+  });
+
   it('direct: an indefinite H is solved, and said to be indefinite', async () => {
     // At w = (0.1, 0.1): H = [[0.08, −3.84], [−3.84, 0.08]], eigenvalues −3.76 and 3.92.
     await farm.putModel('saddle', network, [0.1, 0.1]);

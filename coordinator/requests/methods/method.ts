@@ -1,4 +1,4 @@
-import type { Report } from '../../../protocol/jobs.js';
+import type { Column, Report } from '../../../protocol/jobs.js';
 import type { MethodName, MethodOf } from '../../../protocol/methods.js';
 import type { Solution } from '../../solvers/types.js';
 import type { Context } from '../context.js';
@@ -16,6 +16,8 @@ export interface Solved {
   solution: Solution;
   /** What the method adds to the report; `damping` is the λ that the answer is for. */
   report: Partial<Report> & { damping: number };
+  /** What it adds to each column's outcome. */
+  columns?: Partial<Column>[];
   warnings?: string[];
 }
 

@@ -1,0 +1,29 @@
+import type { NewtonCgColumn, NewtonCgOptions } from './newton-cg.js';
+import type { Status } from './types.js';
+import { show } from './vectors.js';
+
+const says: Record<string, (options: NewtonCgOptions) => string> = {
+  converged: ({ averageTolerance }) => `ended at a mean change of x below ${show(averageTolerance)}`,
+  'precision-limited': () =>
+    "stopped where no step lowers the quadratic beyond the products' rounding: accept them, or raise the damping",
+  'iteration-limit': ({ iterations }) =>
+    `reached the limit of ${iterations} Newton iterations: allow more, or take --method cg`,
+  indefinite: () =>
+    'met curvature that is not positive, so that there is no minimum: raise the damping, or take the gauss-newton curvature',
+  diverged: () => 'went beyond all bounds: raise the damping, or check the right-hand sides',
+};
+
+/** What happened to the right-hand sides and what to do next. */
+export function newtonCgAdvice(
+  runs: readonly NewtonCgColumn[],
+  trueResiduals: readonly number[],
+  options: NewtonCgOptions,
+): string {
+  const ends = [...new Set(runs.map(({ status }) => status))] satisfies Status[];
+  return ends
+    .map((status) => {
+      const own = runs.flatMap((run, k) => (run.status === status ? [trueResiduals[k]!] : []));
+      return `${own.length} of ${runs.length} right-hand sides ${says[status]!(options)}; the residual is at most ${show(Math.max(...own))}.`;
+    })
+    .join(' ');
+}
