@@ -17,6 +17,7 @@ import { print } from '../terminal/output.js';
 import { readVectors } from '../vector-file.js';
 import { addMethodOptions, readMethod, type MethodOptions } from './method-options.js';
 import { present, unused } from './option-fields.js';
+import { addRepeatOption, requestOfReport } from './repeat-option.js';
 
 export interface RequestOptions extends FarmOptions {
   model: string;
@@ -35,7 +36,7 @@ interface ProductOptions extends RequestOptions {
   damping: number;
 }
 
-type SolveOptions = ProductOptions & MethodOptions;
+type SolveOptions = ProductOptions & MethodOptions & { from?: string };
 
 interface FitOptions extends RequestOptions {
   into: string;
@@ -56,15 +57,19 @@ export function addSubmitCommands(program: Command): void {
   )
     .requiredOption('--rhs <vectors>', `right-hand sides: ${rhsHelp}`)
     .option('--damping <number>', 'λ', parseNotNegative, 0);
-  addMethodOptions(solve).action(
-    run(async (options: SolveOptions) => {
-      await submit(options, async (client) => ({
-        type: 'solve',
-        ...common(options),
-        rhs: await rightHandSides(client, options.rhs),
-        damping: options.damping,
-        method: readMethod(options),
-      }));
+  addRepeatOption(addMethodOptions(solve)).action(
+    run(async (options: SolveOptions, command: Command) => {
+      await submit(options, async (client) =>
+        options.from === undefined
+          ? {
+              type: 'solve',
+              ...common(options),
+              rhs: await rightHandSides(client, options.rhs),
+              damping: options.damping,
+              method: readMethod(options),
+            }
+          : requestOfReport(client, options.from, command),
+      );
     }),
   );
 

@@ -217,6 +217,32 @@ describe('a newcomer', () => {
     expect(await ihvp('watch first')).toMatch(/^solve first: converged\n/);
   });
 
+  it('repeats a solve from its report, to the bit', async () => {
+    const problem = '--model fitted --dataset houses --rhs v.arrow';
+    const solves = {
+      cg: '--damping 0.3 --tolerance 1e-7 --leaf-rows 64',
+      direct: '--damping 0.3 --hvp finite-difference',
+      'newton-cg': '--damping 0.3',
+      lissa: '--damping 0.3 --scale 20 --batch-size 32 --depth 3 --samples 2 --seed 17',
+    };
+    for (const [method, options] of Object.entries(solves)) {
+      await json(`solve ${problem} --method ${method} ${options} --out once`);
+      const { report } = await json<Finished>('solve --from once/report.json --out twice');
+      expect(report.request).toMatchObject({ method: { name: method }, damping: 0.3 });
+      const [once, twice] = await Promise.all(
+        ['once', 'twice'].map((out) => readFile(join(folder, out, 'solution.arrow'))),
+      );
+      expect(once!.equals(twice!)).toBe(true);
+    }
+    const other = await command(words('solve --from once/report.json --damping 1'), { url, folder });
+    expect(other.stderr).toContain('--damping would change nothing without a request of your own');
+    const fit = await command(words('solve --from fit/report.json'), { url, folder });
+    expect(fit.stderr).toContain('is the report of a fit');
+    await ihvp('fit --model lin --dataset houses --into fitted --replace --tolerance 0.1');
+    const changed = await command(words('solve --from once/report.json'), { url, folder });
+    expect(changed.stderr).toContain('the parameters of model "fitted" changed');
+  });
+
   it('removes what is no longer wanted', async () => {
     expect(await json('model rm mlp')).toEqual({ removed: 'mlp' });
     await ihvp('dataset import houses.csv --label price --name twice');
