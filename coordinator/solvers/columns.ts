@@ -89,10 +89,11 @@ export interface Watched {
   lowestAt: number;
 }
 
-export const watch = (column: Column): Watched => ({
+/** @param leastResidual the method never has a residual above that of x = 0, so whatever has is worse than that */
+export const watch = (column: Column, leastResidual: boolean): Watched => ({
   column,
-  best: undefined,
-  restartedAt: Infinity,
+  best: leastResidual ? { x: new Float64Array(column.x.length), residual: 1 } : undefined,
+  restartedAt: leastResidual ? worthwhile : Infinity,
   iterations: 0,
   checkedAt: 0,
   lowest: 1,
@@ -130,14 +131,15 @@ export function judge(
   const residual = norm(product) / column.norm;
   const apart = !(residual <= parted * column.residual);
   watched.checkedAt = watched.iterations;
-  if (claim === 'least-squares' && !column.lifted && residual > tolerance) {
+  if (claim === 'least-squares' && !column.lifted && !apart && residual > tolerance) {
     lift(x, product);
     column.lifted = true;
     return false; // and is checked again, as what it is now
   }
+  const reached = claim === 'converged' || (claim === 'least-squares' && apart);
   if (residual <= tolerance) column.status = 'converged';
-  else if (claim !== undefined && claim !== 'converged') column.status = claim;
-  else if ((claim === 'converged' || apart) && !(residual <= watched.restartedAt / worthwhile))
+  else if (claim !== undefined && !reached) column.status = claim;
+  else if ((reached || apart) && !(residual <= watched.restartedAt / worthwhile))
     column.status = 'precision-limited';
   settle(watched, residual);
   if (column.status !== undefined) column.owner = undefined;

@@ -5,7 +5,7 @@ import { show } from './vectors.js';
 /** A curvature this small beside the largest one is zero within the rounding of float32 products. */
 const rounding = 1e-6;
 
-/** What happened to the right-hand sides and what to do next: one sentence or two per kind of end. */
+/** What happened to the right-hand sides and what to do next: one sentence or two per kind of end but `indefinite`. */
 export function conjugateGradientAdvice(
   columns: Column[],
   history: number[],
@@ -38,29 +38,19 @@ export function conjugateGradientAdvice(
         `(tolerance ${show(tolerance)}). ${moreIterations(history, tolerance)}`,
     );
 
+  const leastSquares = ended('least-squares');
+  if (leastSquares.length > 0)
+    says.push(
+      `${count(leastSquares)} not in the range of H + ${show(damping)}·I, which is singular within rounding: the residual cannot ` +
+        `get below ${residual(leastSquares)}, and the answers are the shortest that reach it. Use some damping for a unique solution.`,
+    );
+
   const stagnated = ended('stagnated');
   if (stagnated.length > 0)
     says.push(
       `${count(stagnated)} got no nearer for 1000 iterations, at a residual of ${residual(stagnated)}: raise the damping (now ` +
         `${show(damping)}), or take a preconditioner.`,
     );
-
-  const indefinite = ended('indefinite');
-  if (indefinite.length > 0) {
-    const lowest = Math.min(...indefinite.map((column) => column.curvature));
-    const largest = Math.max(...indefinite.map((column) => column.largestCurvature));
-    const singular = Math.abs(lowest) <= rounding * largest;
-    // pᵀ(H+λ'I)p > 0 needs λ' > λ − lowest; twice the missing curvature leaves room for directions not met.
-    const enough = singular ? damping + 1e-3 * largest : damping + 2 * Math.abs(lowest);
-    says.push(
-      `${count(indefinite)} met a direction of ${singular ? 'no' : 'negative'} curvature (pᵀ(H+λI)p/pᵀp = ${show(lowest)}): ` +
-        `H + ${show(damping)}·I is ${singular ? 'singular within rounding' : 'not positive definite'}. ` +
-        (enough > damping
-          ? `Use a damping above ${show(damping - Math.min(lowest, 0))}, say ${show(enough)}, `
-          : 'Use some damping, ') +
-        `or the gauss-newton curvature, which is never negative.`,
-    );
-  }
 
   const diverged = ended('diverged');
   if (diverged.length > 0)
@@ -69,6 +59,26 @@ export function conjugateGradientAdvice(
         `sides, the model's parameters and the data for NaN, ±Inf and values near the float32 limit.`,
     );
   return says.join(' ');
+}
+
+/** The same of those that ended as `indefinite`, by the curvature that they met alone. Empty where none did. */
+export function indefiniteAdvice(columns: Column[], { damping }: { damping: number }): string {
+  const indefinite = columns.filter((column) => column.status === 'indefinite');
+  if (indefinite.length === 0) return '';
+  const lowest = Math.min(...indefinite.map((column) => column.curvature));
+  const largest = Math.max(...indefinite.map((column) => column.largestCurvature));
+  const singular = Math.abs(lowest) <= rounding * largest;
+  // pᵀ(H+λ'I)p > 0 needs λ' > λ − lowest; twice the missing curvature leaves room for directions not met.
+  const enough = singular ? damping + 1e-3 * largest : damping + 2 * Math.abs(lowest);
+  return (
+    `${indefinite.length} of ${columns.length} right-hand sides met a direction of ${singular ? 'no' : 'negative'} curvature ` +
+    `(pᵀ(H+λI)p/pᵀp = ${show(lowest)}): ` +
+    `H + ${show(damping)}·I is ${singular ? 'singular within rounding' : 'not positive definite'}. ` +
+    (enough > damping
+      ? `Use a damping above ${show(damping - Math.min(lowest, 0))}, say ${show(enough)}, `
+      : 'Use some damping, ') +
+    `or the gauss-newton curvature, which is never negative.`
+  );
 }
 
 /** How many more iterations, if the residual goes on falling as it did in the second half. */

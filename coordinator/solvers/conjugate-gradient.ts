@@ -1,5 +1,5 @@
 import { blockRecursion } from './block-conjugate-gradient.js';
-import { conjugateGradientAdvice } from './conjugate-gradient-advice.js';
+import { conjugateGradientAdvice, indefiniteAdvice } from './conjugate-gradient-advice.js';
 import type { Column, Recursion } from './columns.js';
 import { release } from './columns.js';
 import type { KrylovOptions } from './krylov.js';
@@ -17,6 +17,8 @@ export interface ConjugateGradientOptions extends KrylovOptions {
 }
 
 export interface ConjugateGradientSolution extends Solution {
+  /** The advice but for what it says of right-hand sides that are `indefinite`. */
+  otherAdvice: string;
   /** The largest pᵀ(H+λI)p / pᵀp of all directions: a lower bound of the largest eigenvalue. */
   largestCurvature: number;
   /** The direction of least curvature, where one was met with pᵀ(H+λI)p ≤ 0. */
@@ -54,11 +56,13 @@ export async function conjugateGradient(
   const [lowest] = columns
     .filter(({ negative }) => negative)
     .sort((one, other) => one.curvature - other.curvature);
+  const otherAdvice = conjugateGradientAdvice(columns, residualHistory, options);
   return {
     solutions,
     status: worstStatus(ended),
     columns: ended,
-    advice: conjugateGradientAdvice(columns, residualHistory, options),
+    advice: [otherAdvice, indefiniteAdvice(columns, options)].filter((text) => text !== '').join(' '),
+    otherAdvice,
     iterations: residualHistory.length,
     products,
     residualHistory,

@@ -12,6 +12,8 @@ export interface KrylovOptions extends SolverOptions {
   iterations: number;
   /** `false` saves the products that true residuals take: `trueResidual` is then the recursion's own. Default true. */
   verify?: boolean | undefined;
+  /** Whether the recursions' residuals never grow, so that none is above ‖v‖. Default false. */
+  leastResidual?: boolean | undefined;
   /** `true` ends everything, unverified, as soon as one right-hand side is `indefinite`. Default false. */
   stopAtIndefinite?: boolean | undefined;
 }
@@ -42,7 +44,10 @@ export async function drive(
   const { signal, verify = true } = options;
   const solutions = new Float64Array(rightHandSides.length);
   const watched = Array.from({ length: countRows(rightHandSides, size) }, (_, k) =>
-    watch(begin(row(rightHandSides, k, size), row(solutions, k, size), options.tolerance)),
+    watch(
+      begin(row(rightHandSides, k, size), row(solutions, k, size), options.tolerance),
+      options.leastResidual ?? false,
+    ),
   );
   const columns = watched.map(({ column }) => column);
   const residualHistory: number[] = [];

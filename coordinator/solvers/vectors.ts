@@ -45,4 +45,4 @@ export function countRows(block: Vector, size: number): number {
 }
 
 /** A number for people. */
-export const show = (value: number) => value.toPrecision(3).replace(/\.?0+(e|$)/, '$1');
+export const show = (value: number) => value.toPrecision(3).replace(/\.0*(e|$)|(\.\d*?)0+(e|$)/, '$2$1$3');
