@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { preconditioners } from './methods.js';
 import { nameSchema, sha256Schema } from './names.js';
 import { requestSchema } from './requests.js';
 import { spectrumSchema } from './spectrum.js';
@@ -79,6 +80,23 @@ export const selfCheckSchema = z.object({
   rows: z.int().min(0),
 });
 
+/** A preconditioner, and what it took. */
+export const preconditionerSchema = z.object({
+  kind: z.enum(preconditioners),
+  /** Vectors multiplied for it. */
+  products: z.number().min(0),
+  /** Vectors of the low-rank approximation (nystrom). */
+  rank: z.int().min(0).optional(),
+});
+
+/** What was found of an indefinite H, and done. */
+export const indefiniteSchema = z.object({
+  policy: z.enum(['fail', 'shift', 'minres']),
+  /** The smallest eigenvalue of H that was found, and ‖Hx − θx‖ of its vector; not with `minres`, which needs none. */
+  smallestEigenvalue: z.number().optional(),
+  residual: z.number().optional(),
+});
+
 /** The JSON beside each result: everything needed to judge and to repeat the run. */
 export const reportSchema = z.object({
   format: z.literal('ihvp-report'),
@@ -109,6 +127,10 @@ export const reportSchema = z.object({
   standardErrors: z.array(z.number()).optional(),
   /** Of a spectrum request. */
   spectrum: spectrumSchema.optional(),
+  /** What CG was preconditioned by. Its products are counted in `products`. */
+  preconditioner: preconditionerSchema.optional(),
+  /** Where H + λI turned out not to be positive definite (cg). */
+  indefinite: indefiniteSchema.optional(),
   /** κ₁(H + λI), an estimate from below (direct). */
   conditionNumber: z.number().optional(),
   loss: z.number().optional(),

@@ -3,8 +3,35 @@ import { limits } from './names.js';
 
 const positive = z.number().positive();
 
+export const preconditioners = ['none', 'jacobi', 'nystrom'] as const;
+
 export const cgSchema = z.strictObject({
   name: z.literal('cg'),
+  /** Stop a column at ‖r‖ ≤ tolerance·‖v‖. */
+  tolerance: positive.default(1e-5),
+  maxIterations: z.int().min(1).max(1_000_000).default(500),
+  /** One recursion whose directions serve all columns: fewer passes where there are several, more arithmetic between them. */
+  block: z.boolean().default(false),
+  /**
+   * M ≈ H + λI that is easy to invert: the diagonal (`jacobi`), or a randomised low-rank approximation (`nystrom`).
+   */
+  preconditioner: z.enum(preconditioners).default('none'),
+  /** Random vectors that the diagonal is estimated from, all in one pass (jacobi). */
+  probes: z.int().min(1).max(limits.rightHandSides).default(32),
+  /** The most vectors of the low-rank approximation (nystrom). */
+  maxRank: z.int().min(1).max(2048).default(256),
+  /** Of everything random: the preconditioner's, and that of the search for the smallest eigenvalue. */
+  seed: z.int().min(0).default(0),
+  /**
+   * What to do where pᵀ(H + λI)p ≤ 0 is met: end as `indefinite` with a λ that does, raise λ to it (`damping` of the report is
+   * then the one used), or solve the indefinite system by MINRES.
+   */
+  onIndefinite: z.enum(['fail', 'shift', 'minres']).default('fail'),
+});
+
+/** For any symmetric H + λI, indefinite or singular too: the least residual, and of those answers the shortest. */
+export const minresSchema = z.strictObject({
+  name: z.literal('minres'),
   /** Stop a column at ‖r‖ ≤ tolerance·‖v‖. */
   tolerance: positive.default(1e-5),
   maxIterations: z.int().min(1).max(1_000_000).default(500),
@@ -44,7 +71,13 @@ export const newtonCgSchema = z.strictObject({
 });
 
 /** How a solve request is solved. */
-export const methodSchema = z.discriminatedUnion('name', [cgSchema, directSchema, lissaSchema, newtonCgSchema]);
+export const methodSchema = z.discriminatedUnion('name', [
+  cgSchema,
+  minresSchema,
+  directSchema,
+  lissaSchema,
+  newtonCgSchema,
+]);
 
 export type Method = z.infer<typeof methodSchema>;
 export type MethodName = Method['name'];

@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 import { BadRequestError } from '../../protocol/errors.js';
-import type { MethodName } from '../../protocol/methods.js';
+import { preconditioners, type MethodName } from '../../protocol/methods.js';
 import type { RequestInput } from '../../protocol/requests.js';
 import { parseCount, parseInteger, parsePositive } from '../options.js';
 import { present, unused } from './option-fields.js';
@@ -13,17 +13,32 @@ export type MethodOptions = { method: MethodName } & Record<string, unknown>;
 const tolerance = option('--tolerance <number>', 'converged at ‖r‖ ≤ tolerance·‖v‖ (1e-5)', parsePositive);
 
 const maxIterations = option('--max-iterations <n>', 'iterations at most (500; newton-cg: 100)', parseCount);
+const seed = option('--seed <n>', 'seed of everything random (0)', parseInteger);
 
 /** The options of each method: its fields, in the order of the help. One that several methods share is given once. */
 const options: Record<MethodName, Option[]> = {
-  cg: [tolerance, maxIterations],
+  cg: [
+    tolerance,
+    maxIterations,
+    option('--block', 'one recursion for all right-hand sides: fewer passes, more arithmetic between them'),
+    option('--preconditioner <name>', 'none, jacobi, or nystrom (none)').choices([...preconditioners]),
+    option('--probes <n>', 'random vectors for jacobi (32)', parseCount),
+    option('--max-rank <n>', 'the most vectors of nystrom (256)', parseCount),
+    seed,
+    option('--on-indefinite <policy>', 'fail, shift (raise λ), or minres (fail)').choices([
+      'fail',
+      'shift',
+      'minres',
+    ]),
+  ],
+  minres: [tolerance, maxIterations],
   direct: [tolerance],
   lissa: [
     option('--scale <number>', 'about the largest eigenvalue of a minibatch (required)', parsePositive),
     option('--batch-size <n>', 'rows of a minibatch (256)', parseCount),
     option('--depth <n>', 'passes over the dataset (1)', parseCount),
     option('--samples <n>', 'chains that are averaged (1)', parseCount),
-    option('--seed <n>', 'seed of the order of rows (0)', parseInteger),
+    seed,
     option('--block-size <n>', 'right-hand sides of a chain (16)', parseCount),
     option('--convention <name>', 'exact, or authors (the damping is not divided by scale)').choices([
       'exact',

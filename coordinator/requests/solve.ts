@@ -4,6 +4,7 @@ import type { Context, Outcome } from './context.js';
 import { solveByCg } from './methods/cg.js';
 import { solveByDirect } from './methods/direct.js';
 import { solveByLissa } from './methods/lissa.js';
+import { solveByMinres } from './methods/minres.js';
 import type { Problem, SolveBy, Solved } from './methods/method.js';
 import { solveByNewtonCg } from './methods/newton-cg.js';
 import { rightHandSides } from './right-hand-sides.js';
@@ -12,6 +13,7 @@ const methods: { [Name in MethodName]: SolveBy<Name> } = {
   cg: solveByCg,
   direct: solveByDirect,
   lissa: solveByLissa,
+  minres: solveByMinres,
   'newton-cg': solveByNewtonCg,
 };
 

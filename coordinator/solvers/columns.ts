@@ -50,8 +50,12 @@ const parted = 2;
 const worthwhile = 2;
 /** What one restart aims to gain, so that one in vain costs few passes. */
 const aim = 0.05;
-/** Iterations without a tenth off the lowest residual after which it has stagnated: this many, and half of all so far. */
+/**
+ * Iterations without a tenth off the lowest residual after which it has stagnated: this many, and half of all so far.
+ * CG's residual may be on a plateau that long; one that never grows is not.
+ */
 const patience = 1000;
+const monotonePatience = 100;
 
 /** Ends the recursion of a column. */
 export function release(column: Column, claim: Status): void {
@@ -87,6 +91,7 @@ export interface Watched {
   checkedAt: number;
   lowest: number;
   lowestAt: number;
+  patience: number;
 }
 
 /** @param leastResidual the method never has a residual above that of x = 0, so whatever has is worse than that */
@@ -98,6 +103,7 @@ export const watch = (column: Column, leastResidual: boolean): Watched => ({
   checkedAt: 0,
   lowest: 1,
   lowestAt: 0,
+  patience: leastResidual ? monotonePatience : patience,
 });
 
 export function isDue({ column, iterations, checkedAt }: Watched): boolean {
@@ -112,7 +118,7 @@ export function observe(watched: Watched): void {
     watched.lowest = column.residual;
     watched.lowestAt = watched.iterations;
   }
-  if (watched.iterations - watched.lowestAt > Math.max(patience, watched.iterations / 2))
+  if (watched.iterations - watched.lowestAt > Math.max(watched.patience, watched.iterations / 2))
     release(column, 'stagnated');
 }
 

@@ -48,8 +48,8 @@ export function conjugateGradientAdvice(
   const stagnated = ended('stagnated');
   if (stagnated.length > 0)
     says.push(
-      `${count(stagnated)} got no nearer for 1000 iterations, at a residual of ${residual(stagnated)}: raise the damping (now ` +
-        `${show(damping)}), or take a preconditioner.`,
+      `${count(stagnated)} got no nearer for half of all iterations, at a residual of ${residual(stagnated)}: H + λI is singular or nearly so; ` +
+        `raise the damping (now ${show(damping)}).`,
     );
 
   const diverged = ended('diverged');

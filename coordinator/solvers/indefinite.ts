@@ -26,7 +26,9 @@ export interface PolicyOptions extends Omit<ConjugateGradientOptions, 'precondit
 export interface PolicySolution extends Solution {
   /** The λ that the answer is for. */
   damping: number;
-  /** Where H + λI is not positive definite: the smallest eigenvalue of H found, and ‖Hx − θx‖ of its vector. */
+  /** Whether a direction with pᵀ(H+λI)p ≤ 0 was met, λ the one asked for. */
+  indefinite: boolean;
+  /** The smallest eigenvalue of H found then, and ‖Hx − θx‖ of its vector; not with `minres`. */
   lowest?: { value: number; residual: number };
 }
 
@@ -62,6 +64,7 @@ export async function solveByPolicy(
   };
 
   let solution = await attempt();
+  const indefinite = solution.negative !== undefined;
   let lowest: { value: number; residual: number } | undefined;
   for (let raised = 0; solution.negative && raised < raises; raised += 1) {
     if (onIndefinite === 'minres') break;
@@ -73,13 +76,21 @@ export async function solveByPolicy(
     if (!lowest || found.value < lowest.value) lowest = found;
     const enough = dampingThatDoes(lowest, solution.largestCurvature);
     if (onIndefinite === 'fail') {
-      const indefinite = solution.columns.filter((status) => status === 'indefinite').length;
+      const met = solution.columns.filter((status) => status === 'indefinite').length;
       const advice =
-        `${solution.otherAdvice} ${indefinite} of ${solution.columns.length} right-hand sides met a direction of negative or no ` +
+        `${solution.otherAdvice} ${met} of ${solution.columns.length} right-hand sides met a direction of negative or no ` +
         `curvature. ${describe(damping, lowest, solution.largestCurvature)} Use a damping of ${show(enough)}; or let λ be ` +
         `raised (--on-indefinite shift) or the indefinite system be solved (--on-indefinite minres); or use the ` +
         `gauss-newton curvature, which is never negative.`;
-      return { ...solution, advice: advice.trim(), products, iterations, damping, lowest: told(lowest) };
+      return {
+        ...solution,
+        advice: advice.trim(),
+        products,
+        iterations,
+        damping,
+        indefinite,
+        lowest: told(lowest),
+      };
     }
     damping = Math.max(enough, 2 * damping);
     solution = await attempt();
@@ -93,13 +104,14 @@ export async function solveByPolicy(
       iterations: iterations + rest.iterations,
       residualHistory: [...residualHistory, ...rest.residualHistory],
       damping,
+      indefinite,
     };
   }
   const advice = lowest
     ? `${describe(options.damping, lowest, solution.largestCurvature)} λ was raised to ${show(damping)}, and the answers are for that λ. ${solution.advice}`
     : solution.advice;
   return {
-    ...{ ...solution, advice, products, iterations, residualHistory, damping },
+    ...{ ...solution, advice, products, iterations, residualHistory, damping, indefinite },
     ...(lowest && { lowest: told(lowest) }),
   };
 }

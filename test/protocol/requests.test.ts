@@ -14,7 +14,10 @@ describe('requestSchema', () => {
       curvature: 'hessian',
       hvp: { mode: 'exact' },
       damping: 0,
-      method: { name: 'cg', tolerance: 1e-5, maxIterations: 500 },
+      method: {
+        ...{ name: 'cg', tolerance: 1e-5, maxIterations: 500, block: false, onIndefinite: 'fail' },
+        ...{ preconditioner: 'none', probes: 32, maxRank: 256, seed: 0 },
+      },
     });
     expect(requestSchema.parse({ ...solve, method: lissa })).toMatchObject({
       method: { batchSize: 256, depth: 1, samples: 1, seed: 0, blockSize: 16, convention: 'exact' },
