@@ -5,6 +5,7 @@ import { addDatasetCommands } from './commands/dataset.js';
 import { addDemoCommand } from './commands/demo.js';
 import { addJobCommands } from './commands/job.js';
 import { addModelCommands } from './commands/model.js';
+import { addPlotCommand } from './commands/plot.js';
 import { addProcessCommands } from './commands/processes.js';
 import { addSpectrumCommand } from './commands/spectrum.js';
 import { addSubmitCommands } from './commands/submit.js';
@@ -22,5 +23,6 @@ addModelCommands(program);
 addSubmitCommands(program);
 addSpectrumCommand(program);
 addJobCommands(program);
+addPlotCommand(program);
 
 await program.parseAsync();

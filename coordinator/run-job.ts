@@ -7,6 +7,7 @@ import type { Job, Progress, Report } from '../protocol/jobs.js';
 import { l2Diagonal, networkOf } from '../protocol/model.js';
 import type { Request } from '../protocol/requests.js';
 import { version } from '../protocol/version.js';
+import { ConvergenceCurve } from './convergence.js';
 import { DistributedOperator } from './distributed-operator.js';
 import type { Farm } from './farm.js';
 import { prepare, type Prepared } from './prepare.js';
@@ -58,6 +59,7 @@ export async function runJob(run: JobRun): Promise<{ report: Report; vectors: Ou
         },
       );
     const loaded = performance.now();
+    const curve = new ConvergenceCurve();
     const outcome = await handle(job.request, {
       job: job.id,
       prepared,
@@ -68,7 +70,10 @@ export async function runJob(run: JobRun): Promise<{ report: Report; vectors: Ou
       parameters,
       signal,
       stage,
-      progress: (progress) => reporter.update(progress, farm.workers().length, Date.now()),
+      progress: (progress) => {
+        reporter.update(progress, farm.workers().length, Date.now());
+        curve.add(progress.iteration, progress.products, progress.residual);
+      },
     });
     reporter.flush();
     const seconds = {
@@ -76,7 +81,8 @@ export async function runJob(run: JobRun): Promise<{ report: Report; vectors: Ou
       loading: (loaded - began) / 1000,
       solving: (performance.now() - loaded) / 1000,
     };
-    return { report: report(job, prepared, operator, start, outcome, seconds), vectors: outcome.vectors };
+    const { vectors } = outcome;
+    return { report: report(job, prepared, operator, start, outcome, seconds, curve), vectors };
   } finally {
     ending.abort(new CancelledError(`job ${job.id} has ended`));
     operator.close();
@@ -122,6 +128,7 @@ function report(
   start: Context['start'],
   outcome: Outcome,
   seconds: Report['seconds'],
+  curve: ConvergenceCurve,
 ): Report {
   const workers = [...operator.stats].map(([id, stats]) => ({ id, ...stats }));
   const engines = new Set(workers.map(({ engine }) => engine));
@@ -138,6 +145,7 @@ function report(
     gradientNorm: norm(start.gradient),
     ...outcome.report,
     ...thinned(outcome.report.residualHistory),
+    ...convergence(job.request, outcome, curve, operator.products),
     products: operator.products,
     seconds,
     ...(operator.products > 0 && { productsPerSecond: operator.products / seconds.solving }),
@@ -150,6 +158,19 @@ function report(
     ],
     versions: { ihvp: version, node: process.version, cpu: cpus()[0]?.model ?? 'unknown' },
   };
+}
+
+/** A solve's curve ends with its true residual, but for methods that have no residual on the way. */
+function convergence(
+  request: Request,
+  { report: { columns = [] } }: Outcome,
+  curve: ConvergenceCurve,
+  products: number,
+): Partial<Report> {
+  if (request.type !== 'solve' && request.type !== 'fit') return {};
+  const residual = Math.max(...columns.map(({ trueResidual }) => trueResidual ?? NaN));
+  const told = request.type === 'solve' && request.method.name !== 'lissa';
+  return { convergence: curve.end(told ? { products, residual } : undefined) };
 }
 
 /** The history, of bounded length and in numbers that JSON has: a report has to fit a message. */

@@ -123,6 +123,11 @@ export const reportSchema = z.object({
    * 10,000 a report keeps every second, third, … and the last.
    */
   residualHistory: z.array(z.number()).optional(),
+  /**
+   * The same against the products so far, at most 1,000 points; the last of a solve is its worst true residual (lissa has
+   * changes only).
+   */
+  convergence: z.array(z.object({ products: z.number(), residual: z.number() })).optional(),
   /** Standard error over samples, ‖se‖/‖s‖ of each column (lissa with two samples or more). */
   standardErrors: z.array(z.number()).optional(),
   /** Of a spectrum request. */

@@ -1,6 +1,13 @@
+import { execFile } from 'node:child_process';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { fromMemory } from '../../datasets/synthetic.js';
 import type { RequestInput } from '../../protocol/requests.js';
+import { command } from '../support/command.js';
+import { withFolder } from '../support/datasets.js';
 import { TestFarm } from '../support/farm.js';
 
 /*
@@ -51,6 +58,43 @@ const lissa = (settings: object) =>
   ({ name: 'lissa', scale: 10, batchSize: 1, depth: 100, samples: 1, ...settings }) as const;
 
 describe('the notebook through a coordinator and two workers', () => {
+  it('examples/notebook: draws the iterates and the curves', async () => {
+    const example = fileURLToPath(new URL('../../examples/notebook.js', import.meta.url));
+    await withFolder(async (folder) => {
+      const words = ['--out', folder, '--prefix', farm.prefix, '--steps', '1,2,30'];
+      const env = { ...process.env, IHVP_NATS_URL: farm.url };
+      const { stdout } = await promisify(execFile)(process.execPath, [example, ...words], { env });
+      expect(stdout).toMatch(/scale = 1: .* diverged/);
+      const files = await readdir(folder);
+      expect(files.filter((file) => file.endsWith('.svg'))).toHaveLength(11);
+      const drawn = await readFile(join(folder, 'lissa-scales.svg'), 'utf8');
+      for (const text of ['scale = 20', 'scale = 1', '>30<']) expect(drawn).toContain(text);
+      const png = await readFile(join(folder, 'solvers.png'));
+      expect(png.subarray(1, 4).toString()).toBe('PNG');
+    });
+  });
+
+  it('ihvp plot: a solve as SVG, a fit as PNG, and nothing of a product', async () => {
+    await withFolder(async (folder) => {
+      const plot = async (request: RequestInput, file: string) => {
+        const { job } = await farm.ask(request);
+        const words = ['plot', job.id, '--out', file, '--prefix', farm.prefix];
+        return command(words, { url: farm.url, folder });
+      };
+      const solve = { type: 'solve', ...problem, damping: 0.1, method: { name: 'cg' } } as const;
+      expect(await plot(solve, 'solve.svg')).toMatchObject({ code: 0, stdout: 'saved: solve.svg\n' });
+      const svg = await readFile(join(folder, 'solve.svg'), 'utf8');
+      for (const text of ['cg: notebook (p = 2) on one-row', 'relative residual'])
+        expect(svg).toContain(text);
+      const fit = { type: 'fit', model: 'notebook', dataset: 'one-row', into: 'fitted' } as const;
+      expect((await plot(fit, 'fit.png')).code).toBe(0);
+      expect((await readFile(join(folder, 'fit.png'))).length).toBeGreaterThan(5000);
+      const product = await plot({ type: 'hvp', ...problem }, 'product.svg');
+      expect(product.stderr).toContain('a hvp job has no curve to draw');
+      expect((await plot(solve, 'solve.pdf')).stderr).toContain('neither an .svg nor a .png');
+    });
+  });
+
   it.each(['one-row', 'two-rows'])('hvp: the exact product, a mean over %s', async (dataset) => {
     const request = { type: 'hvp', ...problem, dataset } as const;
     await expectAnswer(request, [20 / 9, 28 / 3], float32.product);
