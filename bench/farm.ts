@@ -102,7 +102,7 @@ async function withFarm<T>(workers: number, work: (operator: DistributedOperator
   }
 }
 
-async function importMnist({
+export async function importMnist({
   nc,
   names,
 }: Awaited<ReturnType<typeof startLocalFarm>>['client']): Promise<Manifest> {

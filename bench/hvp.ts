@@ -1,11 +1,12 @@
-import { spawnSync } from 'node:child_process';
 import * as tf from '@tensorflow/tfjs';
-import { networkSchema, parameterLayout, type Network } from '../protocol/model.js';
+import { parameterLayout, type Network } from '../protocol/model.js';
 import { evaluate, linearize, prepareTangent, product } from '../worker/curvature/linearization.js';
 import { bindNetwork } from '../worker/curvature/network.js';
 import type { Engine } from '../worker/engines/engine.js';
 import { openEngine, type EngineTensor } from '../worker/engines/select.js';
+import { machineRate, matmulRate } from './machine.js';
 import { fastest, normals } from './measure.js';
+import { networks, productFlops } from './networks.js';
 import { plainGradient } from './plain-gradient.js';
 import { report, type BenchRow } from './table.js';
 
@@ -30,43 +31,15 @@ interface Case {
   goals: Goals;
 }
 
-const dense = (units: number, activation = 'linear') => ({ type: 'dense', units, activation });
-const network = (shape: number[], layers: object[]) =>
-  networkSchema.parse({ input: { shape }, layers, loss: 'softmaxCrossEntropy' });
-
 const cases: Case[] = [
-  {
-    title: 'softmax regression 784-10',
-    network: network([784], [dense(10)]),
-    goals: { one: 1.1, each: 0.75 },
-  },
+  { title: 'softmax regression 784-10', network: networks.softmax, goals: { one: 1.1, each: 0.75 } },
   {
     title: 'MLP 784-256-10',
-    network: network([784], [dense(256, 'tanh'), dense(10)]),
+    network: networks.mlp,
     goals: { one: 1.1, each: 1.0, rate: 0.75, plain: 0.2 },
   },
-  {
-    title: 'LeNet-like CNN',
-    network: network(
-      [28, 28, 1],
-      [
-        { type: 'conv2d', filters: 6, kernelSize: [5, 5], padding: 'same', activation: 'tanh' },
-        { type: 'averagePooling2d', poolSize: [2, 2] },
-        { type: 'conv2d', filters: 16, kernelSize: [5, 5], activation: 'tanh' },
-        { type: 'averagePooling2d', poolSize: [2, 2] },
-        { type: 'flatten' },
-        dense(120, 'tanh'),
-        dense(84, 'tanh'),
-        dense(10),
-      ],
-    ),
-    goals: { one: 2.2 },
-  },
-  {
-    title: 'MLP 784-1024-256-10 (1M)',
-    network: network([784], [dense(1024, 'tanh'), dense(256, 'tanh'), dense(10)]),
-    goals: { one: 1.1, rate: 0.75 },
-  },
+  { title: 'LeNet-like CNN', network: networks.cnn, goals: { one: 2.2 } },
+  { title: 'MLP 784-1024-256-10 (1M)', network: networks.large, goals: { one: 1.1, rate: 0.75 } },
 ];
 
 async function benchCase(engine: Engine<EngineTensor>, { title, network, goals }: Case): Promise<BenchRow[]> {
@@ -119,7 +92,7 @@ async function benchCase(engine: Engine<EngineTensor>, { title, network, goals }
       ),
     );
   if (goals.rate !== undefined) {
-    const rate = denseFlops(network) * rows * many;
+    const rate = productFlops(network) * rows * many;
     results.push(
       row(
         `fraction of the engine's matMul rate, K = ${many}`,
@@ -140,36 +113,6 @@ async function benchCase(engine: Engine<EngineTensor>, { title, network, goals }
       );
   }
   return results;
-}
-
-/** Floating-point operations of one product for a row and a right-hand side, counted in the matrix products alone. */
-function denseFlops(network: Network): number {
-  const kernels = parameterLayout(network).slices.filter(({ shape }) => shape.length === 2);
-  // The first layer: a·V and aᵀ·Rδ. Every other one besides: Ra·W, Raᵀ·δ, Rδ·Wᵀ and δ·Vᵀ.
-  return kernels.reduce((sum, { size }, index) => sum + 2 * size * (index === 0 ? 2 : 6), 0);
-}
-
-/** Operations a second of one large matMul. */
-async function matmulRate(engine: Engine<EngineTensor>): Promise<number> {
-  const n = 1024;
-  const [a, b] = [4, 5].map((seed) => engine.upload(normals(n * n, seed), [n, n]));
-  const best = await fastest(repeats, async () => {
-    const c = engine.matmul(a!, b!);
-    await engine.download(c);
-    engine.dispose([c]);
-  });
-  engine.dispose([a!, b!]);
-  return (2 * n ** 3) / best;
-}
-
-/** Operations a second of one thread of OpenBLAS, where Python with NumPy is there to ask. */
-function machineRate(): number | undefined {
-  const script =
-    'import numpy,time\na=numpy.random.rand(1024,1024).astype("f");b=a.copy();best=9\n' +
-    'for i in range(6):\n t=time.time();a@b;best=min(best,time.time()-t)\nprint(2*1024**3/best)';
-  const env = { ...process.env, OPENBLAS_NUM_THREADS: '1', MKL_NUM_THREADS: '1' };
-  const rate = Number(spawnSync('python3', ['-c', script], { env, encoding: 'utf8' }).stdout?.trim() || NaN);
-  return Number.isFinite(rate) && rate > 0 ? rate : undefined;
 }
 
 const words = process.argv.slice(2);

@@ -1,0 +1,26 @@
+import { spawnSync } from 'node:child_process';
+import type { Engine } from '../worker/engines/engine.js';
+import { fastest, normals } from './measure.js';
+
+/** Operations a second of one thread of OpenBLAS, where Python with NumPy is there to ask. */
+export function machineRate(): number | undefined {
+  const script =
+    'import numpy,time\na=numpy.random.rand(1024,1024).astype("f");b=a.copy();best=9\n' +
+    'for i in range(12):\n t=time.process_time();a@b;best=min(best,time.process_time()-t)\nprint(2*1024**3/best)';
+  const env = { ...process.env, OPENBLAS_NUM_THREADS: '1', MKL_NUM_THREADS: '1' };
+  const rate = Number(spawnSync('python3', ['-c', script], { env, encoding: 'utf8' }).stdout?.trim() || NaN);
+  return Number.isFinite(rate) && rate > 0 ? rate : undefined;
+}
+
+/** Operations a second of one large matMul. */
+export async function matmulRate<T>(engine: Engine<T>): Promise<number> {
+  const n = 1024;
+  const [a, b] = [4, 5].map((seed) => engine.upload(normals(n * n, seed), [n, n]));
+  const best = await fastest(5, async () => {
+    const c = engine.matmul(a!, b!);
+    await engine.download(c);
+    engine.dispose([c]);
+  });
+  engine.dispose([a!, b!]);
+  return (2 * n ** 3) / best;
+}
