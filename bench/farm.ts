@@ -9,7 +9,7 @@ import type { Manifest } from '../protocol/dataset.js';
 import { cutLeaves } from '../protocol/leaves.js';
 import { parameterLayout } from '../protocol/model.js';
 import { Objects } from '../protocol/objects.js';
-import { normals } from './measure.js';
+import { median, normals } from './measure.js';
 import type { BenchRow } from './table.js';
 
 const network = {
@@ -23,18 +23,20 @@ const warmUps = 10;
 const applies = 30;
 
 interface Rate {
-  /** Seconds of one apply, the mean over all. */
+  /** Seconds of one apply, the median over all. */
   wall: number;
-  /** Of these, seconds in which the busiest worker computed. */
-  busy: number;
+  /** Seconds of one apply in which its slowest worker did not compute, the median over all. */
+  idle: number;
 }
 
 /** The whole way: real processes, a real broker, MNIST's 60,000 rows. */
 export async function benchFarm(): Promise<BenchRow[]> {
-  // K = 10 for the ratio: at K = 1 it was 1.45 on two cores, presumably because memory is the limit there (not measured).
-  const one = await withFarm(1, (operator) => rate(operator, 10));
-  const { two, ten } = await withFarm(2, async (operator) => ({
-    two: await rate(operator, 1),
+  const one = await withFarm(1, async (operator) => ({
+    one: await rate(operator, 1),
+    ten: await rate(operator, 10),
+  }));
+  const two = await withFarm(2, async (operator) => ({
+    one: await rate(operator, 1),
     ten: await rate(operator, 10),
   }));
   const title = 'softmax regression, p = 7,850, 60,000 rows of MNIST';
@@ -42,18 +44,31 @@ export async function benchFarm(): Promise<BenchRow[]> {
     {
       case: title,
       metric: 'applies/s at K = 10, two workers ÷ one',
-      value: one.wall / ten.wall,
+      value: one.ten.wall / two.ten.wall,
+      goal: 1.7,
+      better: 'higher',
+    },
+    {
+      case: title,
+      metric: 'applies/s at K = 1, two workers ÷ one',
+      value: one.one.wall / two.one.wall,
       goal: 1.7,
       better: 'higher',
     },
     {
       case: title,
       metric: 'ms an apply beyond the arithmetic',
-      value: 1000 * (two.wall - two.busy),
+      value: 1000 * two.one.idle,
       goal: 5,
       better: 'lower',
     },
-    { case: title, metric: 'apply K = 10 ÷ K = 1', value: ten.wall / two.wall, goal: 7, better: 'lower' },
+    {
+      case: title,
+      metric: 'apply K = 10 ÷ K = 1',
+      value: two.ten.wall / two.one.wall,
+      goal: 7,
+      better: 'lower',
+    },
   ];
 }
 
@@ -61,16 +76,18 @@ async function rate(operator: DistributedOperator, count: number): Promise<Rate>
   const block = Float64Array.from(normals(count * operator.size, 4));
   const busyOf = () => new Map([...operator.stats].map(([id, { busySeconds }]) => [id, busySeconds]));
   for (let i = 0; i < warmUps; i++) await operator.multiply(block, count);
-  let [wall, busy] = [0, 0];
+  const walls: number[] = [];
+  const idles: number[] = [];
   for (let i = 0; i < applies; i++) {
     const before = busyOf();
     const began = performance.now();
     await operator.multiply(block, count);
-    wall += (performance.now() - began) / 1000;
+    const wall = (performance.now() - began) / 1000;
+    walls.push(wall);
     // An apply takes as long as the slowest worker of that apply.
-    busy += Math.max(...[...busyOf()].map(([id, seconds]) => seconds - (before.get(id) ?? 0)));
+    idles.push(wall - Math.max(...[...busyOf()].map(([id, seconds]) => seconds - (before.get(id) ?? 0))));
   }
-  return { wall: wall / applies, busy: busy / applies };
+  return { wall: median(walls), idle: median(idles) };
 }
 
 async function withFarm<T>(workers: number, work: (operator: DistributedOperator) => Promise<T>): Promise<T> {

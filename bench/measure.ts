@@ -1,5 +1,10 @@
 import { generator, normal } from '../protocol/random.js';
 
+/** The middle one: a pause of the machine's changes nothing. */
+export function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
+
 /** Standard normal values, the same in every run. */
 export function normals(count: number, seed: number, scale = 1): Float32Array {
   const random = generator(seed);
