@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import type { Engine } from '../worker/engines/engine.js';
-import { fastest, normals } from './measure.js';
+import { clocks, fastest, normals } from './measure.js';
 
 /** Operations a second of one thread of OpenBLAS, where Python with NumPy is there to ask. */
 export function machineRate(): number | undefined {
@@ -13,14 +13,18 @@ export function machineRate(): number | undefined {
 }
 
 /** Operations a second of one large matMul. */
-export async function matmulRate<T>(engine: Engine<T>): Promise<number> {
+export async function matmulRate<T>(engine: Engine<T>, clock = clocks.wall): Promise<number> {
   const n = 1024;
   const [a, b] = [4, 5].map((seed) => engine.upload(normals(n * n, seed), [n, n]));
-  const best = await fastest(5, async () => {
-    const c = engine.matmul(a!, b!);
-    await engine.download(c);
-    engine.dispose([c]);
-  });
+  const best = await fastest(
+    5,
+    async () => {
+      const c = engine.matmul(a!, b!);
+      await engine.download(c);
+      engine.dispose([c]);
+    },
+    clock,
+  );
   engine.dispose([a!, b!]);
   return (2 * n ** 3) / best;
 }

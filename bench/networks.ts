@@ -9,6 +9,7 @@ const network = (shape: number[], layers: object[]) =>
 export const networks = {
   softmax: network([784], [dense(10)]),
   mlp: network([784], [dense(256, 'tanh'), dense(10)]),
+  wide: network([784], [dense(512, 'tanh'), dense(10)]),
   cnn: network(
     [28, 28, 1],
     [

@@ -33,8 +33,9 @@ export async function downloadBlock<T>(device: Device<T>, layout: ParameterLayou
     () => {
       const parts = layout.slices.map((slice, index) => {
         const { rows, units } = matrixOf(slice);
-        const cube = device.reshape(block.slices[index]!, [rows, count, units]);
-        const vectorByVector = count === 1 ? cube : device.transpose(cube, [1, 0, 2]);
+        const matrix = block.slices[index]!;
+        const vectorByVector =
+          count === 1 ? matrix : device.transpose(device.reshape(matrix, [rows, count, units]), [1, 0, 2]);
         return device.reshape(vectorByVector, [count, slice.size]);
       });
       return device.concat(parts, 1);

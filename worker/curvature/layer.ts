@@ -81,6 +81,7 @@ export const withoutParameters = { sliceCount: 0, held: [], direct: () => undefi
 export function mulEachTangent<T>(ops: Operations<T>, factor: T, tangent: T): T {
   const [factorRows, width] = matrixShape(ops, factor);
   const [rows, columns] = matrixShape(ops, tangent);
+  if (columns === width) return ops.mul(factor, tangent);
   const blocks = ops.reshape(tangent, [rows, columns / width, width]);
   const product = ops.mul(ops.reshape(factor, [factorRows, 1, width]), blocks);
   return ops.reshape(product, [Math.max(rows, factorRows), columns]);
@@ -90,6 +91,7 @@ export function mulEachTangent<T>(ops: Operations<T>, factor: T, tangent: T): T 
 export function mapEachTangent<T>(ops: Operations<T>, tangent: T, width: number, map: (rows: T) => T): T {
   const [rows, columns] = matrixShape(ops, tangent);
   const count = columns / width;
+  if (count === 1) return map(tangent);
   const mapped = map(ops.reshape(tangent, [rows * count, width]));
   return ops.reshape(mapped, [rows, count * matrixShape(ops, mapped)[1]]);
 }

@@ -98,7 +98,8 @@ class TfjsEngine implements Engine<tf.Tensor> {
 
   async download(a: tf.Tensor) {
     try {
-      return this.#own(await a.data<'float32'>());
+      const values = await a.data<'float32'>();
+      return this.name === 'tensorflow' && isComputed(this.#backend, a) ? values : this.#own(values);
     } finally {
       this.#webgpu?.check();
     }
@@ -333,6 +334,11 @@ class TfjsEngine implements Engine<tf.Tensor> {
     }
   }
 }
+
+/** Whether tfjs-node has given a tensor to libtensorflow, from which it copies: not the array that was uploaded. */
+const isComputed = (backend: tf.KernelBackend, { dataId }: tf.Tensor) =>
+  (backend as unknown as { tensorMap: WeakMap<object, { values: unknown }> }).tensorMap.get(dataId)
+    ?.values === null;
 
 /** Of an address past the end of the heap, in JavaScript or in wasm: what follows where an allocation failed. */
 const isOutOfBounds = (error: unknown) =>
