@@ -5,6 +5,7 @@ import { bindNetwork } from '../worker/curvature/network.js';
 import { columnsAtOnce, prepareSlabs, productOfSlabs } from '../worker/curvature/slabs.js';
 import { distance, norm } from '../worker/curvature/vectors.js';
 import type { Engine } from '../worker/engines/engine.js';
+import { isOnGpu } from '../worker/engines/names.js';
 import { openEngine, type EngineTensor } from '../worker/engines/select.js';
 import { setTensorflowDefaults } from '../worker/engines/tensorflow/environment.js';
 import { bestGradient, gradientFlops } from './best-gradient.js';
@@ -143,11 +144,11 @@ function checkEqual(a: Float32Array, b: Float32Array): void {
 
 const words = process.argv.slice(2);
 const named = words.find((word) => !word.startsWith('-'));
-setTensorflowDefaults();
+setTensorflowDefaults(named);
 const { engine, reason } = await openEngine(named ?? 'auto');
 process.stderr.write(`engine ${reason}\n`);
 /** The GPU's time passes on no thread of this process. */
-const clock = engine.name.startsWith('webgpu') || engine.name.endsWith('gpu') ? clocks.wall : clocks.cpu;
+const clock = isOnGpu(engine.name) ? clocks.wall : clocks.cpu;
 function fastestOf(work: () => Promise<unknown>): Promise<number> {
   return fastest(repeats, work, clock);
 }

@@ -63,7 +63,10 @@ export async function startLocalFarm(options: LocalFarmOptions): Promise<LocalFa
       ...(options.files ?? []).flatMap((folder) => ['--files', folder]),
       ...(options.plugins ?? []).flatMap((file) => ['--plugin', file]),
     ];
-    const workers = Array.from({ length: options.workers }, (_, i) => start(`worker ${i + 1}`, workerWords));
+    const gpuOf = (i: number) => (options.engine === 'tensorflow-gpu' ? ['--gpu', String(i)] : []);
+    const workers = Array.from({ length: options.workers }, (_, i) =>
+      start(`worker ${i + 1}`, [...workerWords, ...gpuOf(i)]),
+    );
     const client = await connect({ url, prefix });
     try {
       await ready(client, options.workers, children);

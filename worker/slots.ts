@@ -1,7 +1,8 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { fromWire, IhvpError, toWire, WorkerLostError } from '../protocol/errors.js';
-import { setTensorflowDefaults } from './engines/tensorflow/environment.js';
+import { isOnGpu } from './engines/names.js';
+import { setTensorflowDefaults, type GpuOptions } from './engines/tensorflow/environment.js';
 import type { SharedBytes } from './shard-cache.js';
 import type { Outcome, ShardRequest, ShardResponse, Started, StartInput } from './thread-messages.js';
 
@@ -9,7 +10,8 @@ import type { Outcome, ShardRequest, ShardResponse, Started, StartInput } from '
 export type ServeShard = (digest: string, shard: number) => Promise<SharedBytes>;
 
 /** What a thread is started with, beside its line to the shards. */
-export type ThreadOptions = Omit<StartInput, 'shards'>;
+type ThreadOptions = Omit<StartInput, 'shards'>;
+export type SlotsOptions = Omit<ThreadOptions, 'budget'> & GpuOptions & { budget: number };
 
 /** One arithmetic thread: a pool of one that never ends, because linearizations and engine memory live in it. */
 class Slot {
@@ -82,19 +84,21 @@ export class Slots {
     this.started = started;
   }
 
-  /** Starts `threads` threads with `budget` bytes for linearizations among them. */
+  /** Starts `threads` threads, one if the engine computes on a GPU, with `budget` bytes for linearizations among them. */
   static async start(
     threads: number,
-    { budget, ...options }: ThreadOptions,
+    { budget, gpu, tf32, ...options }: SlotsOptions,
     serve: ServeShard,
   ): Promise<Slots> {
-    setTensorflowDefaults();
-    const slots = Array.from({ length: threads }, () => new Slot());
+    setTensorflowDefaults(options.engine, { gpu, tf32 });
+    const slots = [new Slot()];
+    const share = { bytes: budget, threads };
     try {
-      const [first] = await Promise.all(
-        slots.map((slot) => slot.start({ ...options, budget: budget / threads }, serve)),
-      );
-      return new Slots(slots, first!.value);
+      const start = (slot: Slot) => slot.start({ ...options, budget: share }, serve);
+      const { value } = await start(slots[0]!);
+      if (!isOnGpu(value.engine)) while (slots.length < threads) slots.push(new Slot());
+      await Promise.all(slots.slice(1).map(start));
+      return new Slots(slots, value);
     } catch (error) {
       await Promise.all(slots.map((slot) => slot.close()));
       throw error;

@@ -35,6 +35,10 @@ export interface WorkerOptions {
   plugins?: string[] | undefined;
   /** A folder for the ONNX graphs that the worker computes with. */
   dumpGraphs?: string | undefined;
+  /** The GPU to use, where there are several: one process takes one. */
+  gpu?: number | undefined;
+  /** Lets the GPU round the factors of float32 products to 10 bits. */
+  tf32?: boolean | undefined;
   say?: ((line: string) => void) | undefined;
 }
 
@@ -66,8 +70,6 @@ async function startOn(
   options: WorkerOptions,
 ): Promise<RunningWorker> {
   const { engine: choice = 'auto', cacheBytes = defaultCacheBytes, dumpGraphs, say = () => {} } = options;
-  // ONNX Runtime's WebGPU has one device for all threads of a process, and they may not use it at the same time.
-  const threads = choice === 'onnx-webgpu' ? 1 : (options.threads ?? availableParallelism());
   const manifests = new Map<string, Manifest>();
   const registry = await DatasetRegistry.open(nc, names);
   const shards = await Objects.open(nc, names.stores.shards);
@@ -78,11 +80,19 @@ async function startOn(
     return cache.get(manifest, shard);
   };
   const slots = await Slots.start(
-    threads,
-    { engine: choice, plugins: options.plugins ?? [], budget: cacheBytes * (1 - shardFraction), dumpGraphs },
+    options.threads ?? availableParallelism(),
+    {
+      engine: choice,
+      plugins: options.plugins ?? [],
+      budget: cacheBytes * (1 - shardFraction),
+      dumpGraphs,
+      gpu: options.gpu,
+      tf32: options.tf32,
+    },
     serveShard,
   );
   const { engine, reason } = slots.started;
+  const threads = slots.count;
   if (dumpGraphs !== undefined && !recordingNames.some((name) => name === engine)) {
     await slots.close();
     throw new UnsupportedError(`the engine ${engine} has no graphs to write into ${dumpGraphs}`, {

@@ -10,8 +10,8 @@ import type { SharedBytes } from './shard-cache.js';
 /** What the main thread tells an arithmetic thread, and what comes back. Arrays over shared memory are not copied. */
 export interface StartInput {
   engine: string;
-  /** Bytes of linearizations that the thread may keep. */
-  budget: number;
+  /** Bytes of linearizations that the process may keep, and the threads among which they are shared on a CPU. */
+  budget: { bytes: number; threads: number };
   /** Files of the user's own loss functions. */
   plugins: readonly string[];
   /** Where the graphs of a recording engine are written. */

@@ -2,6 +2,7 @@ import { toWire, UnknownOperatorError, WorkerLostError } from '../protocol/error
 import type { SelfCheck } from '../protocol/jobs.js';
 import { isPlugin } from '../protocol/model.js';
 import type { Engine } from './engines/engine.js';
+import { isOnGpu } from './engines/names.js';
 import { selfCheck } from './curvature/self-check.js';
 import { openEagerEngine, openEngine, type EngineTensor } from './engines/select.js';
 import { evaluate } from './curvature/linearization.js';
@@ -55,7 +56,8 @@ export function start({
   return outcome(async () => {
     const { engine, reason } = await openEngine(choice, { dumpGraphs });
     const objectives = await loadPlugins(plugins);
-    const kept = new Budget(Math.min(budget, engine.keepLimit));
+    const share = isOnGpu(engine.name) ? budget.bytes : budget.bytes / budget.threads;
+    const kept = new Budget(Math.min(share, engine.keepLimit));
     thread = { engine, reason, choice, shards: new ShardClient(shards), budget: kept, objectives };
     return { engine: engine.name, reason };
   });

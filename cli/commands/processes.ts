@@ -20,6 +20,8 @@ interface WorkerCommandOptions extends FarmOptions {
   cacheBytes: number;
   files: string[];
   plugin: string[];
+  gpu?: number;
+  tf32?: boolean;
 }
 
 /** The commands that start processes of a farm. */
@@ -50,6 +52,8 @@ export function addProcessCommands(program: Command): void {
     .option('--files <folder>', 'a folder that file:// datasets may be read from (repeatable)', collect, [])
     .option('--plugin <file>', pluginHelp, collect, [])
     .option('--dump-graph <folder>', 'write the ONNX graphs that it computes with (--engine onnx)')
+    .option('--gpu <n>', 'the GPU of this process, of several (default: 0)', parseInteger)
+    .option('--tf32', 'let tensorflow-gpu round the factors of products to 10 bits')
     .action(
       run(async (options: WorkerCommandOptions & { dumpGraph?: string }) => {
         const { nats: url, plugin: plugins, dumpGraph: dumpGraphs, ...others } = options;

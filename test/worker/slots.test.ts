@@ -1,5 +1,6 @@
 import { expect, it } from '@jest/globals';
 import { gaussianClusters } from '../../datasets/synthetic.js';
+import { isOnGpu } from '../../worker/engines/names.js';
 import { Slots } from '../../worker/slots.js';
 import type { Sums } from '../../worker/thread-messages.js';
 import { describeEngines } from '../support/engines.js';
@@ -8,7 +9,7 @@ import { withThreadFarm } from '../support/thread-farm.js';
 import { randomProblem } from './curvature/problem.js';
 
 describeEngines('Slots on %s', (engine) => {
-  it('threads of their own multiply as float64 does, and end', async () => {
+  it('threads of their own, one on a GPU, multiply as float64 does, and end', async () => {
     const { network, parameters, uniform } = randomProblem(
       { width: 6, units: [5, 3], activation: 'tanh', loss: 'softmaxCrossEntropy', useBias: true },
       1,
@@ -24,8 +25,9 @@ describeEngines('Slots on %s', (engine) => {
       const slots = await Slots.start(2, { engine, plugins: [], budget: 1e6 }, serve);
       try {
         expect(slots.started.engine).toBe(engine);
+        expect(slots.count).toBe(isOnGpu(engine) ? 1 : 2);
         await slots.runEverywhere('open', input);
-        const products = [0, 1].map((slot) =>
+        const products = [0, slots.count - 1].map((slot) =>
           slots.run<Sums>(slot, 'multiply', {
             operator: 'test',
             point: { id: 1, parameters },

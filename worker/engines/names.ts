@@ -1,5 +1,5 @@
 /** Engines that execute each operation as it comes, fastest first: what a user's own loss function is computed with. */
-export const eagerNames = ['tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
+export const eagerNames = ['tensorflow-gpu', 'tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
 export type EagerName = (typeof eagerNames)[number];
 
 /** Engines that record graphs, which ONNX Runtime runs on a CUDA GPU, on the CPU, or through WebGPU. */
@@ -8,6 +8,15 @@ export type RecordingName = (typeof recordingNames)[number];
 
 export const engineNames = [...recordingNames, ...eagerNames] as const;
 export type EngineName = (typeof engineNames)[number];
+
+/** Engines on a GPU, which one thread of a process keeps busy. */
+export const isOnGpu = (name: string) => (gpuNames as readonly string[]).includes(name);
+const gpuNames = [
+  'onnx-cuda',
+  'onnx-webgpu',
+  'tensorflow-gpu',
+  'webgpu',
+] as const satisfies readonly EngineName[];
 
 /** What `--engine` may name. */
 export const engineChoices = ['auto', ...engineNames] as const;

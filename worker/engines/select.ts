@@ -18,6 +18,7 @@ type Open<T> = (options: EngineOptions) => Promise<Engine<T>>;
 
 /** By name, even where another is faster. */
 const eagerEngines: Record<EagerName, Open<TfjsTensor>> = {
+  'tensorflow-gpu': () => openTfjs('tensorflow-gpu'),
   tensorflow: () => openTfjs('tensorflow'),
   webgpu: () => openTfjs('webgpu', { onCpu: true }),
   wasm: () => openTfjs('wasm'),
@@ -33,6 +34,7 @@ const engines: Record<EngineName, Open<EngineTensor>> = {
 
 /** What `auto` tries, fastest first: a GPU of CUDA's through either library, native code, a GPU of any kind, the rest. */
 const eagerOrder: readonly Open<TfjsTensor>[] = [
+  eagerEngines['tensorflow-gpu'],
   eagerEngines.tensorflow,
   () => openTfjs('webgpu'),
   eagerEngines.wasm,
@@ -40,7 +42,7 @@ const eagerOrder: readonly Open<TfjsTensor>[] = [
 ];
 const order: readonly Open<EngineTensor>[] = [
   engines['onnx-cuda'],
-  () => openTfjs('tensorflow', { onCpu: false }),
+  engines['tensorflow-gpu'],
   engines.onnx,
   ...eagerOrder,
 ];

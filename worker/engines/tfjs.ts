@@ -5,6 +5,8 @@ import * as tf from '@tensorflow/tfjs';
 import { BackendWasm, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { TooLargeError, UnsupportedError } from '../../protocol/errors.js';
 import type { Engine, EngineMemory } from './engine.js';
+import { isOnGpu } from './names.js';
+import type { EagerName } from './names.js';
 import { checkAllocated, memoryUsedUp } from './wasm-memory.js';
 import { copyColumns, copyRowsById, addColumns, addRowsById, checkIds } from './host-copies.js';
 import type { ConvolutionOptions } from './operations.js';
@@ -14,43 +16,44 @@ import { largeTiles, matmulProgram, setMatmulProgram, startWebgpu } from './webg
 import type { Webgpu } from './webgpu.js';
 
 export type TfjsTensor = tf.Tensor;
-export type TfjsBackend = 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
 
 /**
  * Starts a TensorFlow.js backend in this thread (wasm: one single-threaded instance, its binary read from the
- * installed package; tensorflow: libtensorflow, if it has been built). `onCpu` says
- * whether tensorflow and webgpu may compute on the CPU: by default tensorflow may, webgpu may not.
+ * installed package; tensorflow and tensorflow-gpu: libtensorflow, if it has been built; webgpu: `onCpu` allows an
+ * adapter that is no GPU).
  * Throws `UnsupportedError` if it does not start.
  */
 export async function openTfjs(
-  backend: TfjsBackend,
-  { onCpu = backend !== 'webgpu' }: { onCpu?: boolean } = {},
+  name: EagerName,
+  { onCpu = false }: { onCpu?: boolean } = {},
 ): Promise<Engine<TfjsTensor>> {
   // Silences the advice to install tfjs-node, and leaves out the debug checks.
   tf.enableProdMode();
   let version = `TensorFlow.js ${tf.version_core}`;
-  if (backend === 'webgpu') {
+  if (name === 'webgpu') {
     const webgpu = await startWebgpu({ onCpu });
-    return new TfjsEngine(backend, `${version}, WebGPU on ${webgpu.description}`, webgpu);
+    return new TfjsEngine(name, `${version}, WebGPU on ${webgpu.description}`, webgpu);
   }
-  if (backend === 'tensorflow') {
-    const library = loadTensorflow();
-    if (library.device === 'cpu' && !onCpu)
-      throw new UnsupportedError('tensorflow: libtensorflow finds no GPU');
+  if (name === 'tensorflow' || name === 'tensorflow-gpu') {
+    const library = loadTensorflow(name === 'tensorflow' ? 'cpu' : 'gpu');
     version += `, TensorFlow ${library.version} (${library.device})`;
   }
+  const backend = backendOf(name);
   try {
     if (backend === 'wasm' && tf.findBackend('wasm') === null) setWasmPaths(wasmFolder());
     if (!(await tf.setBackend(backend))) throw new Error('the backend did not initialise');
   } catch (cause) {
-    throw new UnsupportedError(`engine "${backend}" does not start here: ${messageOf(cause)}`, {
+    throw new UnsupportedError(`engine "${name}" does not start here: ${messageOf(cause)}`, {
       hint: 'use --engine auto, which takes the first engine that starts',
-      details: { engine: backend },
+      details: { engine: name },
       cause,
     });
   }
-  return new TfjsEngine(backend, version);
+  return new TfjsEngine(name, version);
 }
+
+/** The TensorFlow.js backend of an engine. */
+const backendOf = (name: EagerName) => (name === 'tensorflow-gpu' ? 'tensorflow' : name);
 
 function wasmFolder(): string {
   const binary = '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm';
@@ -71,20 +74,27 @@ const workBytes = { cpu: 128 * 2 ** 20, gpu: 2 ** 30 };
 class TfjsEngine implements Engine<tf.Tensor> {
   readonly keepLimit: number;
   readonly workBytes: number;
+  readonly #backendName: string;
   readonly #backend: tf.KernelBackend;
   readonly #packedShapes = new WeakMap<object, string>();
   readonly #webgpu: Webgpu | undefined;
   #broken: TooLargeError | undefined;
 
   constructor(
-    readonly name: TfjsBackend,
+    readonly name: EagerName,
     readonly version: string,
     webgpu?: Webgpu,
   ) {
     this.keepLimit = name === 'wasm' ? wasmKeepLimit : Infinity;
-    this.workBytes = workBytes[webgpu ? 'gpu' : 'cpu'];
-    this.#backend = tf.engine().findBackend(name);
+    this.workBytes = workBytes[isOnGpu(name) ? 'gpu' : 'cpu'];
+    this.#backendName = backendOf(name);
+    this.#backend = tf.engine().findBackend(this.#backendName);
     this.#webgpu = webgpu;
+  }
+
+  /** Values that lie there are not read for a copy. */
+  get #isOnGpu() {
+    return isOnGpu(this.name);
   }
 
   memory(): EngineMemory {
@@ -99,7 +109,7 @@ class TfjsEngine implements Engine<tf.Tensor> {
   async download(a: tf.Tensor) {
     try {
       const values = await a.data<'float32'>();
-      return this.name === 'tensorflow' && isComputed(this.#backend, a) ? values : this.#own(values);
+      return this.#backendName === 'tensorflow' && isComputed(this.#backend, a) ? values : this.#own(values);
     } finally {
       this.#webgpu?.check();
     }
@@ -242,7 +252,7 @@ class TfjsEngine implements Engine<tf.Tensor> {
 
   /** `tf.slice` on wasm copies all that it cuts from. */
   sliceRows(a: tf.Tensor, from: number, to: number): tf.Tensor {
-    if (this.#webgpu || this.name === 'tensorflow')
+    if (this.#isOnGpu || this.name === 'tensorflow')
       return this.#onDevice(() => onDevice.sliceRows(a, from, to));
     const width = a.size / a.shape[0];
     return this.#onHost([to - from, ...a.shape.slice(1)], [a], (target, source) =>
@@ -251,7 +261,7 @@ class TfjsEngine implements Engine<tf.Tensor> {
   }
 
   gatherRows(a: tf.Tensor, indices: Int32Array): tf.Tensor {
-    if (this.#webgpu) return this.#onDevice(() => onDevice.gatherRows(a, indices));
+    if (this.#isOnGpu) return this.#onDevice(() => onDevice.gatherRows(a, indices));
     if (this.name === 'tensorflow')
       return this.#run(() => tf.tidy(() => tf.gather(a, tf.tensor1d(indices.slice(), 'int32'))));
     const width = a.size / a.shape[0];
@@ -262,7 +272,7 @@ class TfjsEngine implements Engine<tf.Tensor> {
   }
 
   gatherColumns(a: tf.Tensor, indices: Int32Array): tf.Tensor {
-    if (this.#webgpu) return this.#onDevice(() => onDevice.gatherColumns(a, indices));
+    if (this.#isOnGpu) return this.#onDevice(() => onDevice.gatherColumns(a, indices));
     const [rows, columns] = a.shape as [number, number];
     return this.#onHost([rows, indices.length], [a], (target, source) =>
       copyColumns(source, target, indices, columns),
@@ -270,14 +280,14 @@ class TfjsEngine implements Engine<tf.Tensor> {
   }
 
   scatterColumns(a: tf.Tensor, indices: Int32Array, columns: number): tf.Tensor {
-    if (this.#webgpu) return this.#onDevice(() => onDevice.scatterColumns(a, indices, columns));
+    if (this.#isOnGpu) return this.#onDevice(() => onDevice.scatterColumns(a, indices, columns));
     return this.#onHost([a.shape[0], columns], [a], (target, source) =>
       addColumns(source, target, indices, columns),
     );
   }
 
   lookupRows(a: tf.Tensor, ids: tf.Tensor): tf.Tensor {
-    if (this.#webgpu) return this.#onDevice(() => onDevice.lookupRows(a, ids));
+    if (this.#isOnGpu) return this.#onDevice(() => onDevice.lookupRows(a, ids));
     const [rows, width] = a.shape as [number, number];
     return this.#onHost([ids.size, width], [a, ids], (target, source, numbers) =>
       copyRowsById(source, target, checkIds(numbers, rows), width),
@@ -285,7 +295,7 @@ class TfjsEngine implements Engine<tf.Tensor> {
   }
 
   scatterRows(a: tf.Tensor, ids: tf.Tensor, rows: number): tf.Tensor {
-    if (this.#webgpu) return this.#onDevice(() => this.matmul(onDevice.scatterMatrix(ids, rows), a));
+    if (this.#isOnGpu) return this.#onDevice(() => this.matmul(onDevice.scatterMatrix(ids, rows), a));
     const width = a.shape[1]!;
     return this.#onHost([rows, width], [a, ids], (target, source, numbers) =>
       addRowsById(source, target, checkIds(numbers, rows), width),
@@ -322,7 +332,7 @@ class TfjsEngine implements Engine<tf.Tensor> {
   #run<R>(operation: () => R): R {
     if (this.#broken) throw this.#broken;
     // For a backend that has started this takes effect before the promise is returned.
-    if (tf.getBackend() !== this.name) void tf.setBackend(this.name);
+    if (tf.getBackend() !== this.#backendName) void tf.setBackend(this.#backendName);
     try {
       const result = operation();
       if (result instanceof tf.Tensor) checkAllocated(result);
@@ -330,10 +340,22 @@ class TfjsEngine implements Engine<tf.Tensor> {
     } catch (error) {
       if (error instanceof TooLargeError) this.#broken = error;
       else if (this.name === 'wasm' && isOutOfBounds(error)) this.#broken = memoryUsedUp(error);
+      else if (isOutOfMemory(error)) throw tooLargeFor(this.name, error);
       throw this.#broken ?? error;
     }
   }
 }
+
+/** What libtensorflow says where an allocation fails; it computes on with what it has. */
+const isOutOfMemory = (error: unknown) =>
+  error instanceof Error && /OOM when allocating|RESOURCE_EXHAUSTED/i.test(error.message);
+
+const tooLargeFor = (engine: string, cause: unknown) =>
+  new TooLargeError(`${engine}: a tensor does not fit the memory that is left: ${messageOf(cause)}`, {
+    hint: 'ask for smaller leaves (--leaf-rows) or fewer right-hand sides at once, or give the worker a smaller cache (--cache-bytes)',
+    details: { engine },
+    cause,
+  });
 
 /** Whether tfjs-node has given a tensor to libtensorflow, from which it copies: not the array that was uploaded. */
 const isComputed = (backend: tf.KernelBackend, { dataId }: tf.Tensor) =>

@@ -26,10 +26,11 @@ describe('openEngine', () => {
     expect(engine.name).toBe(engines.find((name) => name !== 'webgpu'));
     expect(engine.version).toMatch(/^(ONNX Runtime 1|TensorFlow\.js 4)\.\d+/);
     expect(reason).toMatch(
-      ['onnx-cuda', 'onnx', 'tensorflow'].includes(engine.name)
+      ['onnx-cuda', 'tensorflow-gpu', 'onnx', 'tensorflow'].includes(engine.name)
         ? new RegExp(`^${engine.name}: the fastest engine that starts here`)
-        : /^wasm: .*; libtensorflow has not been built here; webgpu: (the only adapter computes on the CPU|no adapter|Dawn is not there)/,
+        : /^wasm: .*; tensorflow: libtensorflow has not been built here; webgpu: (the only adapter computes on the CPU|no adapter|Dawn is not there)/,
     );
+    if (engine.name === 'onnx') expect(reason).toMatch(/tensorflow-gpu: (libtensorflow|no GPU)/);
   });
 
   it('for a loss of the user: an eager engine, whatever the network is computed with', async () => {

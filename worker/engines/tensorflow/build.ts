@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { IhvpError, TooLargeError, UnsupportedError } from '../../../protocol/errors.js';
 import { setTensorflowDefaults } from './environment.js';
 import { readRecipe, tensorflowFolder, type Recipe } from './folder.js';
-import { loadTensorflow } from './load.js';
+import { loadAny } from './load.js';
 
 /*
  * npm run engine:tensorflow [-- --wheel tensorflow]
@@ -55,12 +55,12 @@ async function ensure(recipe: Recipe): Promise<void> {
   if (isDeepStrictEqual(readRecipe(), recipe)) say(`already built in ${tensorflowFolder}`);
   else await build(recipe);
   setTensorflowDefaults();
-  const { tf, version, device } = loadTensorflow();
+  const { tf, version, device } = loadAny(recipe);
   tf.enableProdMode();
   await tf.setBackend('tensorflow');
   const [product] = tf.matMul([[2]], [[3]]).dataSync();
   if (product !== 6) throw new UnsupportedError(`libtensorflow computes 2 · 3 = ${product}`);
-  say(`libtensorflow ${version} works, on the ${device}: --engine tensorflow`);
+  say(`libtensorflow ${version} works: --engine ${device === 'gpu' ? 'tensorflow-gpu' : 'tensorflow'}`);
 }
 
 async function build(recipe: Recipe): Promise<void> {

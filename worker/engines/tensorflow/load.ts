@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { UnsupportedError } from '../../../protocol/errors.js';
-import { readRecipe, tensorflowFolder } from './folder.js';
+import { readRecipe, tensorflowFolder, type Recipe } from './folder.js';
 
 interface Binding {
   isUsingGpuDevice(): boolean;
@@ -19,17 +19,39 @@ export interface Tensorflow {
   device: 'cpu' | 'gpu';
 }
 
+const withCuda = 'npm run engine:tensorflow -- --wheel tensorflow';
+
 /**
  * Registers libtensorflow as the TensorFlow.js backend `tensorflow` in this thread. tfjs-node's own entry is left out:
  * it looks for the addon where its install script would have put it.
- * Throws `UnsupportedError` if the addon has not been built or does not load.
+ * Throws `UnsupportedError` if the addon has not been built or does not load, or does not compute on `wanted`.
  */
-export function loadTensorflow(): Tensorflow {
+export function loadTensorflow(wanted: Tensorflow['device'] = 'cpu'): Tensorflow {
   const recipe = readRecipe();
   if (!recipe)
-    throw new UnsupportedError('libtensorflow has not been built here', {
-      hint: 'npm run engine:tensorflow',
+    throw new UnsupportedError(`${nameOf(wanted)}: libtensorflow has not been built here`, {
+      hint: wanted === 'gpu' ? withCuda : 'npm run engine:tensorflow',
     });
+  if (wanted === 'gpu' && recipe.wheel === 'tensorflow-cpu')
+    throw new UnsupportedError('tensorflow-gpu: libtensorflow has been built here without CUDA', {
+      hint: withCuda,
+    });
+  const loaded = loadAny(recipe);
+  if (loaded.device !== wanted)
+    throw wanted === 'gpu'
+      ? new UnsupportedError('tensorflow-gpu: no GPU found: libtensorflow sees only the CPU', {
+          hint: 'look at nvidia-smi, CUDA_VISIBLE_DEVICES, and whether the CUDA libraries are installed',
+        })
+      : new UnsupportedError('tensorflow: libtensorflow computes on the GPU in this process', {
+          hint: 'ask for tensorflow-gpu, or set CUDA_VISIBLE_DEVICES=-1',
+        });
+  return loaded;
+}
+
+const nameOf = (device: Tensorflow['device']) => (device === 'gpu' ? 'tensorflow-gpu' : 'tensorflow');
+
+/** The same, whatever it computes on. */
+export function loadAny(recipe: Recipe): Tensorflow {
   try {
     const require = createRequire(join(tensorflowFolder, 'recipe.json'));
     const binding = require('./tfjs_binding.node') as Binding;
