@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { preconditioners } from './methods.js';
+import { methodSchema } from './methods.js';
 import { nameSchema, sha256Schema } from './names.js';
 import { requestSchema } from './requests.js';
 import { spectrumSchema } from './spectrum.js';
@@ -117,6 +118,8 @@ export const reportSchema = z.object({
   /** λ that the answer is for. */
   damping: z.number().optional(),
   columns: z.array(columnSchema).optional(),
+  /** What auto took, with its settings, and why. */
+  chosen: z.object({ method: methodSchema, why: z.string() }).optional(),
   iterations: z.int().min(0).optional(),
   /**
    * Worst column of each iteration (cg), relative change of each pass (lissa) or gradient norm (fit); of more than

@@ -44,6 +44,13 @@ export const directSchema = z.strictObject({
   tolerance: positive.default(1e-5),
 });
 
+/** Direct or cg, whichever should cost fewer products; the report says which and why. */
+export const autoSchema = z.strictObject({
+  name: z.literal('auto'),
+  /** Stop a column at ‖r‖ ≤ tolerance·‖v‖. */
+  tolerance: positive.default(1e-5),
+});
+
 export const lissaSchema = z.strictObject({
   name: z.literal('lissa'),
   /** The recursion is s ← v + (1 − λ/scale)·s − H̃s/scale; it converges for scale > λmax(H̃)/2 + λ/2. */
@@ -72,6 +79,7 @@ export const newtonCgSchema = z.strictObject({
 
 /** How a solve request is solved. */
 export const methodSchema = z.discriminatedUnion('name', [
+  autoSchema,
   cgSchema,
   minresSchema,
   directSchema,

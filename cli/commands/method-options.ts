@@ -17,6 +17,7 @@ const seed = option('--seed <n>', 'seed of everything random (0)', parseInteger)
 
 /** The options of each method: its fields, in the order of the help. One that several methods share is given once. */
 const options: Record<MethodName, Option[]> = {
+  auto: [tolerance],
   cg: [
     tolerance,
     maxIterations,

@@ -1,6 +1,7 @@
 import type { MethodName } from '../../protocol/methods.js';
 import type { SolveRequest } from '../../protocol/requests.js';
 import type { Context, Outcome } from './context.js';
+import { solveByAuto } from './methods/auto.js';
 import { solveByCg } from './methods/cg.js';
 import { solveByDirect } from './methods/direct.js';
 import { solveByLissa } from './methods/lissa.js';
@@ -10,6 +11,7 @@ import { solveByNewtonCg } from './methods/newton-cg.js';
 import { rightHandSides } from './right-hand-sides.js';
 
 const methods: { [Name in MethodName]: SolveBy<Name> } = {
+  auto: solveByAuto,
   cg: solveByCg,
   direct: solveByDirect,
   lissa: solveByLissa,

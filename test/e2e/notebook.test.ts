@@ -127,6 +127,13 @@ describe('the notebook through a coordinator and two workers', () => {
     expect(report.conditionNumber).toBeCloseTo((28 / 3) * (7 / 4), 4);
   });
 
+  it('auto: two parameters are solved directly, and the report says why', async () => {
+    const request = { type: 'solve', ...problem, method: { name: 'auto' } } as const;
+    const report = await expectAnswer(request, [1.25, -1 / 12], float32.solution);
+    expect(report.chosen).toMatchObject({ method: { name: 'direct', tolerance: 1e-5 } });
+    expect(report.advice).toMatch(/^auto took direct: direct would take p = 2 products/);
+  });
+
   it('newton-cg: (1.25, −0.08333) in SciPy’s iterations', async () => {
     const request = { type: 'solve', ...problem, method: { name: 'newton-cg' } } as const;
     const report = await expectAnswer(request, [1.25, -1 / 12], 5e-6);
