@@ -187,8 +187,7 @@ function linearization<T>(
   outputHessian: OutputHessian<T>,
 ): Linearization<T> {
   const held = [...new Set([...layers.flatMap((layer) => layer?.held ?? []), ...outputHessian.held])];
-  const values = held.reduce((sum, tensor) => sum + device.shape(tensor).reduce((a, b) => a * b, 1), 0);
-  return { rows, bound, layers, outputHessian, held, bytes: 4 * values };
+  return { rows, bound, layers, outputHessian, held, bytes: device.bytesOf(held) };
 }
 
 const linearizationOf = <T>(

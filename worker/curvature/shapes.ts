@@ -53,6 +53,7 @@ export class Shapes implements Device<Shape> {
   download = (a: Shape) => Promise.resolve(new Float32Array(sizeOf(a)));
   tidy = <R>(work: () => R) => work();
   dispose = () => {};
+  bytesOf = (tensors: readonly Shape[]) => 4 * tensors.reduce((sum, shape) => sum + sizeOf(shape), 0);
 
   #make(shape: Shape): Shape {
     this.made += sizeOf(shape);

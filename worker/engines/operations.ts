@@ -72,4 +72,6 @@ export interface Device<T> extends Operations<T> {
    */
   tidy<R>(work: () => R, kept: (result: R) => readonly T[]): R;
   dispose(tensors: readonly T[]): void;
+  /** Bytes of the values of these tensors; what several of them share counts once. */
+  bytesOf(tensors: readonly T[]): number;
 }

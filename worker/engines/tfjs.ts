@@ -132,6 +132,11 @@ class TfjsEngine implements Engine<tf.Tensor> {
     return box.result!.value;
   }
 
+  bytesOf(tensors: readonly tf.Tensor[]) {
+    const sizes = new Map(tensors.map(({ dataId, size }) => [dataId, size]));
+    return 4 * [...sizes.values()].reduce((sum, size) => sum + size, 0);
+  }
+
   dispose(tensors: readonly tf.Tensor[]) {
     tf.dispose([...tensors]);
   }

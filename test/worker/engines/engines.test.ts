@@ -134,6 +134,14 @@ function body(name: EngineName) {
     expect(engine.memory()).toEqual(before);
   });
 
+  it('bytesOf: what several tensors share counts once', async () => {
+    const { engine } = await openEngine(name);
+    const [a, b] = [engine.upload(new Float32Array(6), [2, 3]), engine.upload(new Float32Array(2), [2])];
+    const view = engine.reshape(a, [3, 2]);
+    expect(engine.bytesOf([a, b, view])).toBe(4 * (6 + 2));
+    engine.dispose([a, b, view]);
+  });
+
   it('gatherRows: takes rows of any rank in order, with repeats', async () => {
     const { engine } = await openEngine(name);
     const a = engine.upload(

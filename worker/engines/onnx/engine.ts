@@ -4,7 +4,8 @@ import { RecordingOperations } from './operations.js';
 import type { RecordingName } from '../names.js';
 import type { Ort } from './runtime.js';
 import type { Sessions } from './sessions.js';
-import { GraphValue, OnnxTensor, sizeOf, Storage } from './tensor.js';
+import { GraphValue, OnnxTensor, Storage } from './tensor.js';
+import { sizeOf } from '../../../protocol/shapes.js';
 import { Trace } from './trace.js';
 
 /**
@@ -77,6 +78,11 @@ export class OnnxEngine extends RecordingOperations implements Engine<OnnxTensor
       this.#trace = outer;
       if (!closed) this.#calls.leave(trace.sources);
     }
+  }
+
+  bytesOf(tensors: readonly OnnxTensor[]) {
+    const sizes = new Map(tensors.map(({ source, shape }) => [source, sizeOf(shape)]));
+    return 4 * [...sizes.values()].reduce((sum, size) => sum + size, 0);
   }
 
   dispose(tensors: readonly OnnxTensor[]) {

@@ -2,7 +2,8 @@ import type { ConvolutionOptions, Operations } from '../operations.js';
 import { checkIds } from '../host-copies.js';
 import { planColumns, sourcesOfBlocks, zerosAt } from './columns.js';
 import type { GraphValue } from './tensor.js';
-import { broadcast, matrixOfOrder, OnnxTensor, sameShape, sizeOf, Storage } from './tensor.js';
+import { broadcast, matrixOfOrder, OnnxTensor, sameShape, Storage } from './tensor.js';
+import { sizeOf } from '../../../protocol/shapes.js';
 import type { Trace } from './trace.js';
 
 /** Up to this many columns the smaller of two transposed products is taken. */

@@ -1,7 +1,8 @@
 import { encodeModel, valueName } from './model.js';
 import type { ElementType, Graph } from './model.js';
 import type { Ort, OrtOptions, OrtSession, OrtTensor } from './runtime.js';
-import { sizeOf, type Storage } from './tensor.js';
+import type { Storage } from './tensor.js';
+import { sizeOf } from '../../../protocol/shapes.js';
 
 /** A graph ready to run: its model, and a session from its first run until others take its place. */
 export class Program {

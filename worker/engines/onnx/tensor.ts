@@ -1,3 +1,4 @@
+import { sizeOf } from '../../../protocol/shapes.js';
 import type { ElementType } from './model.js';
 import type { Call } from './calls.js';
 import type { OrtTensor } from './runtime.js';
@@ -43,9 +44,6 @@ export class OnnxTensor {
     readonly matrix?: readonly [rows: number, columns: number],
   ) {}
 }
-
-export const sizeOf = (shape: readonly number[]): number =>
-  shape.reduce((product, length) => product * length, 1);
 
 /** NumPy's rule. */
 export function broadcast(a: readonly number[], b: readonly number[]): readonly number[] {

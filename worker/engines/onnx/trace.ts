@@ -1,6 +1,7 @@
 import type { Attributes, Graph } from './model.js';
 import type { OnnxTensor } from './tensor.js';
-import { GraphValue, sameShape, sizeOf, Storage } from './tensor.js';
+import { GraphValue, sameShape, Storage } from './tensor.js';
+import { sizeOf } from '../../../protocol/shapes.js';
 
 /**
  * A graph as it is recorded. Whatever comes from outside — batches, parameters, cached tensors, indices, factors — is an
