@@ -95,6 +95,21 @@ export class DistributedOperator {
     return result;
   }
 
+  /** Means over the rows of K-FAC's factors, `width` values for all blocks: see `kroneckerBlocks`. */
+  async kroneckerFactors(width: number, seed: number): Promise<Float64Array> {
+    const point = this.#requirePoint();
+    const { operator } = this.#spec;
+    const sums = await this.#sum(width, 1, (leaves) => ({
+      task: 'kronecker',
+      operator,
+      point,
+      leaves,
+      seed,
+    }));
+    this.products += 1;
+    return sums.map((value) => value / this.shape.weight);
+  }
+
   /** ∇ℓ of single source rows at the current point, one p-vector each (without l2). */
   async rowGradients(dataset: DatasetRef, rows: number[]): Promise<Float64Array> {
     const point = this.#requirePoint();

@@ -84,10 +84,12 @@ export const selfCheckSchema = z.object({
 /** A preconditioner, and what it took. */
 export const preconditionerSchema = z.object({
   kind: z.enum(preconditioners),
-  /** Vectors multiplied for it. */
+  /** Vectors multiplied for it; kfac's pass counts as one. */
   products: z.number().min(0),
   /** Vectors of the low-rank approximation (nystrom). */
   rank: z.int().min(0).optional(),
+  /** Parameters that have Kronecker factors; the others count by the mean of those (kfac). */
+  factored: z.int().min(0).optional(),
 });
 
 /** What was found of an indefinite H, and done. */

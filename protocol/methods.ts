@@ -3,7 +3,7 @@ import { limits } from './names.js';
 
 const positive = z.number().positive();
 
-export const preconditioners = ['none', 'jacobi', 'nystrom'] as const;
+export const preconditioners = ['none', 'jacobi', 'nystrom', 'kfac'] as const;
 
 export const cgSchema = z.strictObject({
   name: z.literal('cg'),
@@ -13,7 +13,8 @@ export const cgSchema = z.strictObject({
   /** One recursion whose directions serve all columns: fewer passes where there are several, more arithmetic between them. */
   block: z.boolean().default(false),
   /**
-   * M ≈ H + λI that is easy to invert: the diagonal (`jacobi`), or a randomised low-rank approximation (`nystrom`).
+   * M ≈ H + λI that is easy to invert: the diagonal (`jacobi`), a randomised low-rank approximation (`nystrom`), or the
+   * Kronecker factors of each dense layer (`kfac`).
    */
   preconditioner: z.enum(preconditioners).default('none'),
   /** Random vectors that the diagonal is estimated from, all in one pass (jacobi). */

@@ -58,6 +58,15 @@ export const taskSchema = z.discriminatedUnion('task', [
     vectors: blockRefSchema,
     count: z.int().min(1).max(limits.rightHandSides),
   }),
+  /** Sums of K-FAC's factors over the leaves, for labels drawn from the model; dense layers only. */
+  z.strictObject({
+    task: z.literal('kronecker'),
+    operator,
+    point: pointSchema,
+    leaves: z.array(leafRange).min(1),
+    /** Of the labels; leaf i draws from the stream (seed, i). */
+    seed: z.int().min(0),
+  }),
   /** One LiSSA chain through all minibatches of one shard: state and right-hand sides K × p. */
   z.strictObject({
     task: z.literal('chain'),

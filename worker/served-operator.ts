@@ -13,6 +13,7 @@ import type { SelfChecks } from './self-checks.js';
 import type { Slots } from './slots.js';
 import type {
   ChainInput,
+  KroneckerInput,
   LinearizeInput,
   MultiplyInput,
   OpenInput,
@@ -117,6 +118,16 @@ export class ServedOperator {
       count: task.count,
     }));
     return { ...sums, selfCheck };
+  }
+
+  async kronecker(task: TaskOf<'kronecker'>): Promise<Answer> {
+    const point = await this.#point(task.point);
+    return this.#overLeaves(this.#numbers(task.leaves), 'kronecker', (leaves): KroneckerInput => ({
+      operator: task.operator,
+      point,
+      leaves,
+      seed: task.seed,
+    }));
   }
 
   async chain(task: TaskOf<'chain'>): Promise<Answer> {

@@ -114,6 +114,8 @@ export class TaskService {
         return served.linearize(task);
       case 'multiply':
         return served.multiply(task);
+      case 'kronecker':
+        return served.kronecker(task);
       case 'chain':
         return served.chain(task);
       case 'row-gradients':

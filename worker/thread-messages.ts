@@ -59,6 +59,10 @@ export interface MultiplyInput extends LinearizeInput {
   count: number;
 }
 
+export interface KroneckerInput extends LinearizeInput {
+  seed: number;
+}
+
 export interface ChainInput {
   operator: string;
   point: ThreadPoint;

@@ -1,4 +1,4 @@
-import { toWire, UnknownOperatorError, WorkerLostError } from '../protocol/errors.js';
+import { BadRequestError, toWire, UnknownOperatorError, WorkerLostError } from '../protocol/errors.js';
 import type { SelfCheck } from '../protocol/jobs.js';
 import { isPlugin } from '../protocol/model.js';
 import type { Engine } from './engines/engine.js';
@@ -11,11 +11,13 @@ import { PluginOperator } from './plugins/plugin-operator.js';
 import type { Objectives } from './plugins/objective.js';
 import { ShardClient } from './shard-client.js';
 import { runChain } from './tasks/chain.js';
+import { kroneckerLeaves } from './tasks/kronecker.js';
 import { linearizeLeaves } from './tasks/linearize.js';
 import { multiplyLeaves } from './tasks/multiply.js';
 import { rowGradients as gradientsOfRows } from './tasks/row-gradients.js';
 import type {
   ChainInput,
+  KroneckerInput,
   LinearizeInput,
   MultiplyInput,
   OpenInput,
@@ -111,6 +113,15 @@ export function multiply(input: MultiplyInput): Promise<Outcome<Sums>> {
     return operator instanceof PluginOperator
       ? operator.multiply(input)
       : multiplyLeaves(started().engine, operator, input);
+  });
+}
+
+export function kronecker(input: KroneckerInput): Promise<Outcome<Sums>> {
+  return outcome(() => {
+    const operator = find(input.operator);
+    if (operator instanceof PluginOperator)
+      throw new BadRequestError('a plugin has no layers, and no Kronecker factors');
+    return kroneckerLeaves(started().engine, operator, input);
   });
 }
 

@@ -22,7 +22,7 @@ const options: Record<MethodName, Option[]> = {
     tolerance,
     maxIterations,
     option('--block', 'one recursion for all right-hand sides: fewer passes, more arithmetic between them'),
-    option('--preconditioner <name>', 'none, jacobi, or nystrom (none)').choices([...preconditioners]),
+    option('--preconditioner <name>', 'none, jacobi, nystrom, or kfac (none)').choices([...preconditioners]),
     option('--probes <n>', 'random vectors for jacobi (32)', parseCount),
     option('--max-rank <n>', 'the most vectors of nystrom (256)', parseCount),
     seed,

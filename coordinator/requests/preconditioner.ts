@@ -1,5 +1,10 @@
+import { BadRequestError, TooLargeError } from '../../protocol/errors.js';
 import type { Report } from '../../protocol/jobs.js';
 import type { MethodOf } from '../../protocol/methods.js';
+import { kroneckerBlocks, kroneckerWidth } from '../../protocol/kronecker.js';
+import { networkOf, isPlugin } from '../../protocol/model.js';
+import { eigenInThread } from '../dense/eigen.js';
+import { kroneckerPreconditioner } from '../dense/kronecker.js';
 import { symmetricEigen } from '../dense/symmetric-eigen.js';
 import { estimateDiagonal, jacobi } from '../solvers/jacobi.js';
 import { lowRankPreconditioner, nystrom } from '../solvers/nystrom.js';
@@ -48,5 +53,43 @@ export async function preconditioner(
         report: { kind, products: found.products, rank: found.values.length },
       };
     }
+    case 'kfac':
+      return kfac(seed, context);
   }
+}
+
+/** Values of all factors together (128 MiB of float64): a layer of 4,000 inputs. */
+const factorValues = 2 ** 24;
+
+async function kfac(seed: number, context: Context): Promise<Preconditioning> {
+  const { operator, prepared, signal } = context;
+  const network = networkOf(prepared.model);
+  if (isPlugin(network))
+    throw new BadRequestError('a plugin has no layers, and no Kronecker factors', {
+      hint: 'take --preconditioner nystrom',
+    });
+  const blocks = kroneckerBlocks(network);
+  if (blocks.length === 0)
+    throw new BadRequestError('kfac knows dense layers, and the model has none', {
+      hint: 'take --preconditioner nystrom',
+    });
+  const width = kroneckerWidth(blocks);
+  if (width > factorValues)
+    throw new TooLargeError(`the Kronecker factors have ${width} values, more than ${factorValues}`, {
+      hint: 'take --preconditioner nystrom',
+    });
+  context.stage('Kronecker factors');
+  const factors = await operator.kroneckerFactors(width, seed);
+  let offset = 0;
+  const next = (size: number) => ({ matrix: factors.slice(offset, (offset += size * size)), size });
+  const matrices = blocks.flatMap(({ rows, units }) => [next(rows), next(units)]);
+  const eigen = await eigenInThread(matrices, signal);
+  const factored = blocks.map((block, i) => ({ ...block, input: eigen[2 * i]!, output: eigen[2 * i + 1]! }));
+  return {
+    at: (damping) => kroneckerPreconditioner(factored, operator.shape.l2, damping),
+    report: {
+      ...{ kind: 'kfac', products: 1 },
+      factored: blocks.reduce((sum, { rows, units }) => sum + rows * units, 0),
+    },
+  };
 }

@@ -172,6 +172,7 @@ describe('digits', () => {
     const methods: Record<string, MethodInput> = {
       plain: { name: 'cg', tolerance: 1e-3 },
       block: { name: 'cg', tolerance: 1e-3, block: true },
+      kfac: { name: 'cg', tolerance: 1e-3, preconditioner: 'kfac' },
       nystrom: { name: 'cg', tolerance: 1e-3, preconditioner: 'nystrom', seed: 3 },
     };
     const answers: Record<string, { values: Float64Array; iterations: number; products: number }> = {};
@@ -190,6 +191,7 @@ describe('digits', () => {
     for (const { values } of Object.values(others))
       expect(relativeError(values, plain!.values)).toBeLessThan(5e-2);
     expect(others.block!.iterations).toBeLessThan(plain!.iterations);
+    expect(others.kfac!.iterations).toBeLessThan(0.7 * plain!.iterations);
     expect(others.nystrom!.iterations).toBeLessThan(0.7 * plain!.iterations);
   });
 
