@@ -80,6 +80,11 @@ export function parseNotNegative(text: string): number {
   return value;
 }
 
+/** A number, or the word `auto`. */
+export function orAuto(parse: (text: string) => number): (text: string) => number | 'auto' {
+  return (text) => (text === 'auto' ? text : parse(text));
+}
+
 /** `0-4,17`: single numbers and ranges, both ends included. */
 export function parseRows(text: string): number[] {
   return text.split(',').flatMap((part) => {

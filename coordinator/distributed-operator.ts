@@ -11,6 +11,16 @@ const columnsPerTask = 32;
 /** Tries in a row without any progress before the machinery's failure is believed: the task itself may be its cause. */
 const fruitlessTries = 8;
 
+/** Some rows of the dataset: those that `drawMinibatch` draws from the stream (seeds). */
+export interface Minibatch {
+  rows: number;
+  seeds: number[];
+  /** The leaves that they lie in, ascending. */
+  leaves: readonly number[];
+  /** What sums over them are divided by. */
+  weight: number;
+}
+
 export interface OperatorShape {
   /** p */
   parameters: number;
@@ -83,15 +93,38 @@ export class DistributedOperator {
 
   /** H·V for a block of `count` vectors (count × p, a vector a row); l2 included, damping not. */
   async multiply(block: Float64Array, count: number): Promise<Float64Array> {
+    const result = await this.#multiply(block, count);
+    this.products += count;
+    return result;
+  }
+
+  /** H_B·V, H_B the mean over the rows of a minibatch, l2 included. Costs a round over the farm and no pass over the data. */
+  async multiplyRows(
+    block: Float64Array,
+    count: number,
+    minibatch: Minibatch,
+    products: number,
+  ): Promise<Float64Array> {
+    const result = await this.#multiply(block, count, minibatch, products / count);
+    this.products += products;
+    return result;
+  }
+
+  async #multiply(
+    block: Float64Array,
+    count: number,
+    minibatch?: Minibatch,
+    each = 1,
+  ): Promise<Float64Array> {
     const { parameters: p } = this.shape;
     if (block.length !== count * p)
       throw new ShapeMismatchError(`${block.length} values are not ${count} × ${p}`);
     const result = new Float64Array(block.length);
     for (let first = 0; first < count; first += columnsPerTask) {
       const last = Math.min(count, first + columnsPerTask);
-      await this.#multiplyInto(result.subarray(first * p, last * p), block.subarray(first * p, last * p));
+      const [into, of] = [result, block].map((values) => values.subarray(first * p, last * p));
+      await this.#multiplyInto(into!, of!, each * (last - first), minibatch);
     }
-    this.products += count;
     return result;
   }
 
@@ -152,8 +185,14 @@ export class DistributedOperator {
   }
 
   /** H·V for a block of vectors that go in one task. */
-  async #multiplyInto(result: Float64Array, block: Float64Array): Promise<void> {
-    const { parameters: p, weight, l2 } = this.shape;
+  async #multiplyInto(
+    result: Float64Array,
+    block: Float64Array,
+    products: number,
+    minibatch: Minibatch | undefined,
+  ): Promise<void> {
+    const { parameters: p, l2 } = this.shape;
+    const { weight } = minibatch ?? this.shape;
     const count = block.length / p;
     const point = this.#requirePoint();
     const { operator, hvp } = this.#spec;
@@ -164,15 +203,18 @@ export class DistributedOperator {
       for (let i = k * p; i < (k + 1) * p; i++) scaled[i] = block[i]! * factor;
     const vectors = await this.#links.broadcast(scaled);
     try {
-      const task = (leaves: LeafRange[]): Task => ({
-        task: 'multiply',
-        operator,
-        point,
-        leaves,
-        vectors,
-        count,
-      });
-      const sums = await this.#sum(block.length, count, task);
+      const common = { operator, point, vectors, count };
+      const sums = minibatch
+        ? await this.#sum(
+            block.length,
+            products,
+            (leaves) => ({
+              ...{ task: 'multiply-rows', ...common, leaves: leavesAt(minibatch.leaves, leaves) },
+              ...{ rows: minibatch.rows, seeds: minibatch.seeds, touched: minibatch.leaves.length },
+            }),
+            minibatch.leaves.length,
+          )
+        : await this.#sum(block.length, products, (leaves) => ({ task: 'multiply', ...common, leaves }));
       for (const [k, factor] of factors.entries())
         for (let j = 0, i = k * p; j < p; j++, i++)
           result[i] = (sums[i]! * (1 / factor)) / weight + l2[j]! * block[i]!;
@@ -181,16 +223,21 @@ export class DistributedOperator {
     }
   }
 
-  /** Sums a task's node values over all leaves; what a lost worker owed goes to the others. */
-  async #sum(width: number, products: number, task: (leaves: LeafRange[]) => Task): Promise<Float64Array> {
-    const sum = new TreeSum(this.shape.leaves);
+  /** Sums a task's node values over the leaves of a tree; what a lost worker owed goes to the others. */
+  async #sum(
+    width: number,
+    products: number,
+    task: (leaves: LeafRange[]) => Task,
+    treeLeaves = this.shape.leaves,
+  ): Promise<Float64Array> {
+    const sum = new TreeSum(treeLeaves);
     for (let fruitless = 0; !sum.complete;) {
       const workers = await this.#farm.atLeastOne(this.#signal);
       const before = covered(sum.missing());
       const failures: unknown[] = [];
       const share = async ([worker, leaves]: [string, LeafRange[]]) => {
         try {
-          const counted = (products * covered(leaves)) / this.shape.leaves;
+          const counted = (products * covered(leaves)) / treeLeaves;
           const size = (nodes: number) => nodes * width;
           const { nodes, values } = await this.#links.run(worker, task(leaves), size, counted);
           for (const [i, node] of nodes.entries()) sum.add(node, values.subarray(i * width, (i + 1) * width));
@@ -222,6 +269,18 @@ function powerOfTwo(values: Float64Array): number {
   if (!(largest > 0 && Number.isFinite(largest))) return 1;
   // The factor and its inverse have to be float64 numbers.
   return 2 ** -Math.max(-1022, Math.min(1022, Math.floor(Math.log2(largest))));
+}
+
+/** The leaves at some places of a list, as ranges. */
+function leavesAt(leaves: readonly number[], places: readonly LeafRange[]): LeafRange[] {
+  const ranges: LeafRange[] = [];
+  for (const { start, end } of places)
+    for (const leaf of leaves.slice(start, end)) {
+      const last = ranges.at(-1);
+      if (last?.end === leaf) last.end++;
+      else ranges.push({ start: leaf, end: leaf + 1 });
+    }
+  return ranges;
 }
 
 function covered(ranges: readonly LeafRange[]): number {

@@ -54,7 +54,7 @@ async function solve(request: RequestInput) {
 
 /** One pass over the single row is one step: the iterate after d steps is the answer of depth d. */
 async function trajectory(name: string, scale: number, damping: number): Promise<Trajectory> {
-  const method = { name: 'lissa', scale, batchSize: 1, samples: 1 } as const;
+  const method = { name: 'lissa', scale, batchSize: 1, samples: 1, restarts: 0 } as const;
   const exact = await solve({ ...common, damping, method: { name: 'direct' } });
   const [x, y] = [exact.values[0]!, exact.values[1]!];
   const points = [{ step: 0, x: 1 / scale, y: 1 / scale }];

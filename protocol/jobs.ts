@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import { lissaReportSchema } from './lissa.js';
 import { preconditioners } from './methods.js';
 import { methodSchema } from './methods.js';
 import { nameSchema, sha256Schema } from './names.js';
 import { requestSchema } from './requests.js';
-import { spectrumSchema } from './spectrum.js';
+import { lowRankSchema, spectrumSchema } from './spectrum.js';
 
 export const errorSchema = z.object({
   code: z.string(),
@@ -135,6 +136,10 @@ export const reportSchema = z.object({
   convergence: z.array(z.object({ products: z.number(), residual: z.number() })).optional(),
   /** Standard error over samples, ‖se‖/‖s‖ of each column (lissa with two samples or more). */
   standardErrors: z.array(z.number()).optional(),
+  /** Of a solve by LiSSA. */
+  lissa: lissaReportSchema.optional(),
+  /** Of a solve by arnoldi. */
+  lowRank: lowRankSchema.optional(),
   /** Of a spectrum request. */
   spectrum: spectrumSchema.optional(),
   /** What CG was preconditioned by. Its products are counted in `products`. */

@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { samplings } from './minibatch.js';
 import { limits } from './names.js';
 
 const positive = z.number().positive();
+const auto = z.literal('auto');
 
 export const preconditioners = ['none', 'jacobi', 'nystrom', 'kfac'] as const;
 
@@ -52,14 +54,42 @@ export const autoSchema = z.strictObject({
   tolerance: positive.default(1e-5),
 });
 
+/** The r eigenpairs of H of largest magnitude, kept, so that later right-hand sides cost no passes but the check. */
+export const arnoldiSchema = z.strictObject({
+  name: z.literal('arnoldi'),
+  rank: z.int().min(1).max(512).default(20),
+  /**
+   * What H is taken for on the complement of the eigenvectors: `l2` times the identity, the `smallest` eigenvalue kept times
+   * the identity, or `drop`, which leaves that part of v out (Schioppa et al. 2022).
+   */
+  complement: z.enum(['l2', 'smallest', 'drop']).default('l2'),
+  /** A column is `converged` at ‖v − (H + λI)s‖ ≤ tolerance·‖v‖. */
+  tolerance: positive.default(1e-2),
+  /** Passes for the eigenpairs, at most. */
+  maxIterations: z.int().min(1).max(100_000).default(500),
+  /** Of the random start of the recursion. */
+  seed: z.int().min(0).default(0),
+});
+
 export const lissaSchema = z.strictObject({
   name: z.literal('lissa'),
-  /** The recursion is s ← v + (1 − λ/scale)·s − H̃s/scale; it converges for scale > λmax(H̃)/2 + λ/2. */
-  scale: positive,
-  /** Rows of a minibatch; never more than a shard has. */
-  batchSize: z.int().min(1).max(limits.leafRows).default(256),
-  /** Passes over the dataset. */
-  depth: z.int().min(1).max(1_000_000).default(1),
+  /**
+   * The recursion is s ← v + (1 − λ/scale)·s − H̃s/scale; it converges for scale > λmax(H̃)/2 + λ/2. `auto`: from the largest
+   * eigenvalues of H and of some minibatches.
+   */
+  scale: z.union([positive, auto]).default('auto'),
+  /** Rows of a minibatch; never more than a shard has (than the dataset, if they are `global`). `auto`: from trace and λmax. */
+  batchSize: z.union([z.int().min(1).max(limits.leafRows), auto]).default('auto'),
+  /** Passes over the dataset. `auto`: until the tolerance, within what the contraction rate says is enough. */
+  depth: z.union([z.int().min(1).max(1_000_000), auto]).default('auto'),
+  /** With depth `auto`: a chain ends when the running estimate of its residual is this small. */
+  tolerance: positive.default(0.02),
+  /** Whether a chain's answer is the mean over the tail of its run (with depth `auto`), or its last state (with a number). */
+  average: z.boolean().optional(),
+  /** How often to begin anew with at least twice the scale where chains diverge. */
+  restarts: z.int().min(0).max(100).default(8),
+  /** How minibatches are drawn. */
+  sampling: z.enum(samplings).default('epoch'),
   /** Independent chains that are averaged. */
   samples: z.int().min(1).max(10_000).default(1),
   seed: z.int().min(0).default(0),
@@ -81,6 +111,7 @@ export const newtonCgSchema = z.strictObject({
 /** How a solve request is solved. */
 export const methodSchema = z.discriminatedUnion('name', [
   autoSchema,
+  arnoldiSchema,
   cgSchema,
   minresSchema,
   directSchema,

@@ -71,6 +71,19 @@ export class Objects {
       await answered(this.#name, this.#store.delete(name));
   }
 
+  /** Deletes the objects that are left out when the newest are kept, up to so many bytes. */
+  async keepNewest(bytes: number): Promise<void> {
+    const all = await answered(this.#name, this.#store.list());
+    const newestFirst = all
+      .filter((object) => !object.deleted)
+      .sort((a, b) => Date.parse(b.mtime) - Date.parse(a.mtime));
+    let kept = 0;
+    for (const { name, size } of newestFirst) {
+      kept += size;
+      if (kept > bytes) await this.delete(name);
+    }
+  }
+
   /** Names of the objects that begin with `prefix`, sorted. */
   async list(prefix = ''): Promise<string[]> {
     return (await this.files(prefix)).map(({ name }) => name);

@@ -40,6 +40,11 @@ export function permutation(n: number, random: RandomGenerator): Int32Array {
   return order;
 }
 
+/** `count` numbers of 0…n−1, each drawn from all of them. */
+export function draw(n: number, count: number, random: RandomGenerator): Int32Array {
+  return Int32Array.from({ length: count }, () => uniformInt(random, 0, n - 1));
+}
+
 /** Uniform in [0, 1), 53 random bits. */
 export function uniform(random: RandomGenerator): number {
   return uniformFloat64(random);

@@ -53,7 +53,8 @@ export const solveRequestSchema = z.strictObject({
   type: z.literal('solve'),
   ...common,
   rhs: rhsSchema,
-  damping,
+  /** λ in (H + λI)⁻¹, on top of the model's l2. `auto`: a tenth of the mean eigenvalue, more where H is indefinite. */
+  damping: z.union([z.number().min(0), z.literal('auto')]).default(0),
   method: methodSchema,
 });
 export const fitRequestSchema = z.strictObject({
@@ -110,6 +111,17 @@ export const requestSchema = z
     path: ['largest'],
     message: 'ask for something: largest or smallest eigenvalues, trace, logDeterminant or density',
   })
+  .refine(
+    (request) =>
+      request.type !== 'solve' ||
+      request.damping !== 'auto' ||
+      request.method.name !== 'lissa' ||
+      request.method.convention === 'exact',
+    {
+      path: ['damping'],
+      message: 'damping auto is a λ, which the convention authors does not have: give a number',
+    },
+  )
   .refine(({ curvature, hvp }) => curvature === 'hessian' || hvp.mode === 'exact', {
     path: ['hvp'],
     message:

@@ -7,6 +7,19 @@ export const eigenvalueSchema = z.object({
   residual: z.number(),
 });
 
+/** What a low-rank solve was made of. */
+export const lowRankSchema = z.object({
+  rank: z.int(),
+  /** By magnitude, descending; their vectors are kept by the farm. */
+  eigenvalues: z.array(eigenvalueSchema),
+  /** c, where H was taken for QΛQᵀ + c·(I − QQᵀ); absent where the complement was dropped. */
+  complement: z.number().optional(),
+  /** Whether the eigenpairs were kept from an earlier job, and cost nothing. */
+  reused: z.boolean(),
+  /** Hessian-vector products that the eigenpairs cost. */
+  products: z.number(),
+});
+
 /** A stochastic estimate: the mean over probes. */
 export const estimateSchema = z.object({
   value: z.number(),

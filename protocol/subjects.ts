@@ -58,6 +58,7 @@ export function names(prefix = 'ihvp') {
       models: `${store}_models`,
       vectors: `${store}_vectors`,
       results: `${store}_results`,
+      spectra: `${store}_spectra`,
     },
   };
 }

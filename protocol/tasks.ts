@@ -67,7 +67,25 @@ export const taskSchema = z.discriminatedUnion('task', [
     /** Of the labels; leaf i draws from the stream (seed, i). */
     seed: z.int().min(0),
   }),
-  /** One LiSSA chain through all minibatches of one shard: state and right-hand sides K × p. */
+  /**
+   * Sums of the curvature matrix times V over the rows of one minibatch that lie in the leaves, one K × p block a node of
+   * the tree over the leaves that the minibatch has rows in, numbered in their order.
+   */
+  z.strictObject({
+    task: z.literal('multiply-rows'),
+    operator,
+    point: pointSchema,
+    /** Leaves that the minibatch has rows in. */
+    leaves: z.array(leafRange).min(1),
+    vectors: blockRefSchema,
+    count: z.int().min(1).max(limits.rightHandSides),
+    /** Rows of the minibatch, drawn from all rows of the dataset by the stream of these numbers. */
+    rows: z.int().min(1).max(limits.leafRows),
+    seeds: z.array(z.int().min(0)).min(1).max(8),
+    /** How many leaves the minibatch has rows in. */
+    touched: z.int().min(1).max(limits.leaves),
+  }),
+  /** One LiSSA chain through minibatches of one shard: state and right-hand sides K × p. */
   z.strictObject({
     task: z.literal('chain'),
     operator,
@@ -77,10 +95,14 @@ export const taskSchema = z.discriminatedUnion('task', [
     rhs: blockRefSchema,
     count: z.int().min(1).max(limits.rightHandSides),
     batchSize: z.int().min(1),
+    sampling: z.enum(['epoch', 'replacement']),
+    /** Which of the shard's minibatches, first…end−1. */
+    first: z.int().min(0),
+    end: z.int().min(1),
     /** 1 − λ/scale (or the authors' 1 − damping). */
     shrink: z.number(),
     scale: z.number().positive(),
-    /** Numbers that name this permutation of the shard's rows. */
+    /** Numbers that name this draw of the shard's rows. */
     seeds: z.array(z.int().min(0)).min(1).max(8),
   }),
   /** ∇ℓ of single source rows of any dataset at the point, one p-vector each. */

@@ -16,6 +16,7 @@ import type {
   KroneckerInput,
   LinearizeInput,
   MultiplyInput,
+  MultiplyRowsInput,
   OpenInput,
   RowGradientsInput,
   Started,
@@ -130,6 +131,20 @@ export class ServedOperator {
     }));
   }
 
+  async multiplyRows(task: TaskOf<'multiply-rows'>): Promise<Answer> {
+    const [point, vectors] = await Promise.all([
+      this.#point(task.point),
+      this.#block(task.vectors, task.count * this.#parameters),
+    ]);
+    const all = this.#numbers(task.leaves);
+    const selfCheck = await this.#check(point, this.#leaves[all[0]!]!);
+    const { operator, count, rows, seeds, touched } = task;
+    const input = (leaves: number[]): MultiplyRowsInput => ({
+      ...{ operator, point, leaves, vectors, count, rows, seeds, touched },
+    });
+    return { ...(await this.#overLeaves(all, 'multiplyRows', input, touched)), selfCheck };
+  }
+
   async chain(task: TaskOf<'chain'>): Promise<Answer> {
     if (task.shard >= this.manifest.shards.length)
       throw new ShapeMismatchError(`dataset "${this.manifest.name}" has no shard ${task.shard}`);
@@ -139,8 +154,11 @@ export class ServedOperator {
       this.#state(task.state, values),
       this.#block(task.rhs, values),
     ]);
-    const { operator, shard, count, batchSize, shrink, scale, seeds } = task;
-    const input: ChainInput = { operator, point, shard, state, rhs, count, batchSize, shrink, scale, seeds };
+    const { operator, shard, count, batchSize, sampling, first, end, shrink, scale, seeds } = task;
+    const input: ChainInput = {
+      ...{ operator, point, shard, state, rhs, count, shrink, scale },
+      ...{ batchSize, sampling, first, end, seeds },
+    };
     const selfCheck = await this.#check(point, {
       shard,
       from: 0,
@@ -171,13 +189,21 @@ export class ServedOperator {
     return ranges.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
   }
 
-  /** Every slot takes a contiguous part of the leaves, the same part as long as the same leaves are asked for. */
-  async #overLeaves(leaves: number[], name: string, input: (leaves: number[]) => object): Promise<Answer> {
+  /**
+   * Every slot takes a contiguous part of the leaves, the same part as long as the same leaves are asked for. `treeLeaves`:
+   * those of the tree that the sums are nodes of.
+   */
+  async #overLeaves(
+    leaves: number[],
+    name: string,
+    input: (leaves: number[]) => object,
+    treeLeaves = this.#leaves.length,
+  ): Promise<Answer> {
     const share = Math.ceil(leaves.length / this.#slots.count);
     const parts = Array.from({ length: Math.ceil(leaves.length / share) }, (_, slot) =>
       this.#slots.run<Sums>(slot, name, input(leaves.slice(slot * share, (slot + 1) * share))),
     );
-    const sum = new TreeSum(this.#leaves.length);
+    const sum = new TreeSum(treeLeaves);
     let busySeconds = 0;
     for (const part of await Promise.all(parts)) {
       busySeconds += part.busySeconds;

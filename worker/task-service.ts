@@ -116,6 +116,8 @@ export class TaskService {
         return served.multiply(task);
       case 'kronecker':
         return served.kronecker(task);
+      case 'multiply-rows':
+        return served.multiplyRows(task);
       case 'chain':
         return served.chain(task);
       case 'row-gradients':

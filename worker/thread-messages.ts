@@ -63,6 +63,14 @@ export interface KroneckerInput extends LinearizeInput {
   seed: number;
 }
 
+export interface MultiplyRowsInput extends MultiplyInput {
+  /** Of the minibatch, and the stream that it is drawn from. */
+  rows: number;
+  seeds: number[];
+  /** Leaves that the minibatch has rows in. */
+  touched: number;
+}
+
 export interface ChainInput {
   operator: string;
   point: ThreadPoint;
@@ -71,6 +79,10 @@ export interface ChainInput {
   rhs: Float32Array;
   count: number;
   batchSize: number;
+  sampling: 'epoch' | 'replacement';
+  /** Which of the shard's minibatches, first…end−1. */
+  first: number;
+  end: number;
   shrink: number;
   scale: number;
   seeds: number[];

@@ -14,12 +14,14 @@ import { runChain } from './tasks/chain.js';
 import { kroneckerLeaves } from './tasks/kronecker.js';
 import { linearizeLeaves } from './tasks/linearize.js';
 import { multiplyLeaves } from './tasks/multiply.js';
+import { multiplyRows as multiplyRowsOf } from './tasks/multiply-rows.js';
 import { rowGradients as gradientsOfRows } from './tasks/row-gradients.js';
 import type {
   ChainInput,
   KroneckerInput,
   LinearizeInput,
   MultiplyInput,
+  MultiplyRowsInput,
   OpenInput,
   Outcome,
   RowGradientsInput,
@@ -122,6 +124,15 @@ export function kronecker(input: KroneckerInput): Promise<Outcome<Sums>> {
     if (operator instanceof PluginOperator)
       throw new BadRequestError('a plugin has no layers, and no Kronecker factors');
     return kroneckerLeaves(started().engine, operator, input);
+  });
+}
+
+export function multiplyRows(input: MultiplyRowsInput): Promise<Outcome<Sums>> {
+  return outcome(() => {
+    const operator = find(input.operator);
+    return operator instanceof PluginOperator
+      ? operator.multiplyRows(input)
+      : multiplyRowsOf(started().engine, operator, input);
   });
 }
 

@@ -1,8 +1,8 @@
 import { Option, type Command } from 'commander';
-import { BadRequestError } from '../../protocol/errors.js';
 import { preconditioners, type MethodName } from '../../protocol/methods.js';
 import type { RequestInput } from '../../protocol/requests.js';
-import { parseCount, parseInteger, parsePositive } from '../options.js';
+import { samplings } from '../../protocol/minibatch.js';
+import { orAuto, parseCount, parseInteger, parsePositive } from '../options.js';
 import { present, unused } from './option-fields.js';
 
 type MethodInput = Extract<RequestInput, { type: 'solve' }>['method'];
@@ -10,7 +10,11 @@ type MethodInput = Extract<RequestInput, { type: 'solve' }>['method'];
 /** What the options of all methods come to, under the names of the methods' fields. */
 export type MethodOptions = { method: MethodName } & Record<string, unknown>;
 
-const tolerance = option('--tolerance <number>', 'converged at ‖r‖ ≤ tolerance·‖v‖ (1e-5)', parsePositive);
+const tolerance = option(
+  '--tolerance <number>',
+  'converged at ‖r‖ ≤ tolerance·‖v‖ (1e-5; lissa 0.02, arnoldi 0.01)',
+  parsePositive,
+);
 
 const maxIterations = option('--max-iterations <n>', 'iterations at most (500; newton-cg: 100)', parseCount);
 const seed = option('--seed <n>', 'seed of everything random (0)', parseInteger);
@@ -18,6 +22,13 @@ const seed = option('--seed <n>', 'seed of everything random (0)', parseInteger)
 /** The options of each method: its fields, in the order of the help. One that several methods share is given once. */
 const options: Record<MethodName, Option[]> = {
   auto: [tolerance],
+  arnoldi: [
+    option('--rank <r>', 'eigenpairs of H (20)', parseCount),
+    option('--complement <what>', 'H beside the eigenvectors (l2)').choices(['l2', 'smallest', 'drop']),
+    tolerance,
+    maxIterations,
+    seed,
+  ],
   cg: [
     tolerance,
     maxIterations,
@@ -35,9 +46,16 @@ const options: Record<MethodName, Option[]> = {
   minres: [tolerance, maxIterations],
   direct: [tolerance],
   lissa: [
-    option('--scale <number>', 'about the largest eigenvalue of a minibatch (required)', parsePositive),
-    option('--batch-size <n>', 'rows of a minibatch (256)', parseCount),
-    option('--depth <n>', 'passes over the dataset (1)', parseCount),
+    option('--scale <number>', 'about the largest eigenvalue of a minibatch (auto)', orAuto(parsePositive)),
+    option('--batch-size <n>', 'rows of a minibatch (auto)', orAuto(parseCount)),
+    option('--depth <n>', 'passes over the dataset (auto: until the tolerance)', orAuto(parseCount)),
+    tolerance,
+    option('--average', 'the mean over the tail of each chain is its answer (so if depth is auto)'),
+    option('--restarts <n>', 'larger scales to try where chains diverge (8)', parseInteger),
+    option(
+      '--sampling <how>',
+      'minibatches: of a pass, with replacement, or from all shards (epoch)',
+    ).choices([...samplings]),
     option('--samples <n>', 'chains that are averaged (1)', parseCount),
     seed,
     option('--block-size <n>', 'right-hand sides of a chain (16)', parseCount),
@@ -104,12 +122,8 @@ export function readMethod(given: MethodOptions): MethodInput {
         )
         .join(' or ')}`,
     );
-  if (method === 'lissa' && given.scale === undefined)
-    throw new BadRequestError('lissa needs a scale', {
-      hint: 'say --scale NUMBER, about the largest eigenvalue of a minibatch Hessian; try 10 and raise it if the solve diverges',
-    });
   return {
     name: method,
     ...present(Object.fromEntries([...own].map((field) => [field, given[field]]))),
-  } as MethodInput;
+  };
 }

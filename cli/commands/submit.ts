@@ -5,6 +5,7 @@ import { curvatures, type Curvature, type RequestInput } from '../../protocol/re
 import { followJob, makeFolder, reportText, saveResult } from '../follow-job.js';
 import {
   command,
+  orAuto,
   parseCount,
   parseNotNegative,
   parsePositive,
@@ -36,7 +37,8 @@ interface ProductOptions extends RequestOptions {
   damping: number;
 }
 
-type SolveOptions = ProductOptions & MethodOptions & { from?: string };
+type SolveOptions = Omit<ProductOptions, 'damping'> &
+  MethodOptions & { damping: number | 'auto'; from?: string };
 
 interface FitOptions extends RequestOptions {
   into: string;
@@ -56,7 +58,7 @@ export function addSubmitCommands(program: Command): void {
     'ihvp solve --model softmax --dataset mnist-train --rhs grad:mnist-test:0-9 --damping 0.01 --out ./result',
   )
     .requiredOption('--rhs <vectors>', `right-hand sides: ${rhsHelp}`)
-    .option('--damping <number>', 'λ', parseNotNegative, 0);
+    .option('--damping <number>', 'λ, or auto', orAuto(parseNotNegative), 0);
   addRepeatOption(addMethodOptions(solve)).action(
     run(async (options: SolveOptions, command: Command) => {
       await submit(options, async (client) =>

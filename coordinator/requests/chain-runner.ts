@@ -1,7 +1,7 @@
 import { generator, permutation } from '../../protocol/random.js';
 import type { BlockRef } from '../../protocol/tasks.js';
 import { ChainScheduler } from '../chain-scheduler.js';
-import type { ChainRunner, ChainState, ChainTask } from '../solvers/chains.js';
+import { rowsIn, type ChainRunner, type ChainState, type ChainTask } from '../solvers/chains.js';
 import { isTransient } from '../transient.js';
 import type { Context } from './context.js';
 
@@ -13,13 +13,17 @@ export class FarmChainRunner implements ChainRunner {
   readonly shards: readonly { rows: number }[];
   #context: Context;
   #rhs: Float64Array;
+  #sampling: 'epoch' | 'replacement';
   #scheduler = new ChainScheduler();
   #blocks = new Map<string, Promise<BlockRef>>();
+  /** Seconds at the first task and at the last answer so far, and what each worker had been busy for. */
+  #span: { began: number; ended: number; before: Map<string, number> } | undefined;
   /** Wakes tasks that wait for a thread, the longest waiting first. */
   #waiting = new Set<() => void>();
 
-  constructor(context: Context, rightHandSides: Float64Array) {
+  constructor(context: Context, rightHandSides: Float64Array, sampling: 'epoch' | 'replacement') {
     this.#context = context;
+    this.#sampling = sampling;
     this.#rhs = rightHandSides;
     this.shards = context.prepared.manifest.shards;
   }
@@ -33,6 +37,7 @@ export class FarmChainRunner implements ChainRunner {
     columns,
     pass,
     shard,
+    minibatches,
     seed,
     batchSize,
     scale,
@@ -41,13 +46,22 @@ export class FarmChainRunner implements ChainRunner {
   }: ChainTask): Promise<ChainState> {
     const { operator, prepared } = this.#context;
     const count = columns.end - columns.start;
-    const products = (count * this.shards[shard]!.rows) / prepared.manifest.rows;
+    const rows = rowsIn(minibatches, this.shards[shard]!.rows, batchSize);
+    const products = (count * rows) / prepared.manifest.rows;
     const rhs = await this.#block(columns);
-    const task = { shard, rhs, count, batchSize, shrink, scale, seeds: [seed, sample, pass, shard] };
+    const { start: first, end } = minibatches;
+    const task = {
+      ...{ shard, rhs, count, batchSize, sampling: this.#sampling, first, end, shrink, scale },
+      seeds: [seed, sample, pass, shard],
+    };
+    const values = state instanceof Float32Array ? state : Float32Array.from(state);
+    const span = (this.#span ??= { began: seconds(), ended: seconds(), before: this.#busy() });
     for (let tries = 1; ; tries++) {
       const worker = await this.#take(shard);
       try {
-        return await operator.runChain(worker, task, Float32Array.from(state), products);
+        const next = await operator.runChain(worker, task, values, products);
+        span.ended = seconds();
+        return next;
       } catch (error) {
         if (!isTransient(error) || tries >= triesPerTask) throw error;
       } finally {
@@ -56,6 +70,21 @@ export class FarmChainRunner implements ChainRunner {
         longest?.();
       }
     }
+  }
+
+  /** Part of the time since the first task that each worker's threads were busy. */
+  utilisation(): Record<string, number> {
+    const { began, ended, before } = this.#span ?? { began: 0, ended: 0, before: new Map<string, number>() };
+    return Object.fromEntries(
+      [...this.#context.operator.stats].map(([id, { threads, busySeconds }]) => [
+        id,
+        (busySeconds - (before.get(id) ?? 0)) / threads / (ended - began),
+      ]),
+    );
+  }
+
+  #busy(): Map<string, number> {
+    return new Map([...this.#context.operator.stats].map(([id, { busySeconds }]) => [id, busySeconds]));
   }
 
   /** A worker with a free thread, as soon as there is one. */
@@ -91,3 +120,5 @@ export class FarmChainRunner implements ChainRunner {
     return block;
   }
 }
+
+const seconds = () => performance.now() / 1000;

@@ -1,7 +1,9 @@
 import type { MethodName } from '../../protocol/methods.js';
 import type { SolveRequest } from '../../protocol/requests.js';
+import { autoDamping } from './auto-damping.js';
 import type { Context, Outcome } from './context.js';
 import { solveByAuto } from './methods/auto.js';
+import { solveByArnoldi } from './methods/arnoldi.js';
 import { solveByCg } from './methods/cg.js';
 import { solveByDirect } from './methods/direct.js';
 import { solveByLissa } from './methods/lissa.js';
@@ -12,6 +14,7 @@ import { rightHandSides } from './right-hand-sides.js';
 
 const methods: { [Name in MethodName]: SolveBy<Name> } = {
   auto: solveByAuto,
+  arnoldi: solveByArnoldi,
   cg: solveByCg,
   direct: solveByDirect,
   lissa: solveByLissa,
@@ -20,13 +23,16 @@ const methods: { [Name in MethodName]: SolveBy<Name> } = {
 };
 
 /** s = (H + λI)⁻¹ v for the request's right-hand sides, by the request's method. */
-export async function solve({ method, damping }: SolveRequest, context: Context): Promise<Outcome> {
+export async function solve(request: SolveRequest, context: Context): Promise<Outcome> {
+  const { method } = request;
   const { block, count } = await rightHandSides(context);
+  const chosen = request.damping === 'auto' ? await autoDamping(context) : undefined;
+  const damping = chosen?.damping ?? (request.damping as number);
   context.stage(method.name);
   const { solution, report, columns, warnings } = await solveBy(method, { block, count, damping }, context);
   return {
     status: solution.status,
-    advice: solution.advice,
+    advice: chosen ? `${chosen.why}. ${solution.advice}` : solution.advice,
     vectors: { file: 'solution.arrow', values: solution.solutions, count },
     report: {
       columns: solution.columns.map((status, k) => {

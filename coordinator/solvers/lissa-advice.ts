@@ -1,33 +1,35 @@
+import type { LissaOptions, LissaSolution } from './lissa.js';
 import type { Status } from './types.js';
 import { show } from './vectors.js';
 
-interface Facts {
-  columns: Status[];
-  /** sᵀHs/sᵀs per right-hand side: where a chain diverged, close to the eigenvalue that it diverged along. */
-  curvatures: number[];
-  trueResiduals: number[];
-  residualHistory: number[];
-  standardErrors: number[] | null;
-  scale: number;
-  shrink: number;
-  depth: number;
-}
-
-export function lissaAdvice(facts: Facts): string {
-  const { columns, trueResiduals, residualHistory, standardErrors, scale } = facts;
+/** @param curvatures sᵀHs/sᵀs per right-hand side: where a chain diverged, close to the eigenvalue that it diverged along */
+export function lissaAdvice(
+  solution: Omit<LissaSolution, 'advice'>,
+  curvatures: number[],
+  { tolerance, average, convention, damping }: LissaOptions,
+): string {
+  const { columns, trueResiduals, residualHistory, estimates, iterations, scale, depth, restarts } = solution;
+  const { standardErrors, residualErrors } = solution;
   const of = (status: Status) => [...columns.keys()].filter((k) => columns[k] === status);
   const worst = (values: number[], some: number[]) => show(Math.max(...some.map((k) => values[k]!)));
   const count = (some: number[]) => `${some.length} of ${columns.length} right-hand sides`;
   const says: string[] = [];
+  if (restarts.length > 0)
+    says.push(
+      `Scale ${restarts.map((restart) => show(restart.scale)).join(', ')} diverged, seen after at most ` +
+        `${Math.ceil(Math.max(...restarts.map(({ steps }) => steps)))} steps; ${show(scale)} took its place.`,
+    );
 
   const diverged = of('diverged');
   if (diverged.length > 0) {
+    const shrink = convention === 'authors' ? 1 - damping : 1 - damping / scale;
     says.push(
-      `${count(diverged)} diverged in pass ${residualHistory.length + 1} of ${facts.depth}; what is returned is the last ` +
+      `${count(diverged)} diverged in pass ${residualHistory.length + 1} of ${depth}; what is returned is the last ` +
         `state before the growth, at a residual up to ${worst(trueResiduals, diverged)}. ` +
         cure(
-          diverged.map((k) => facts.curvatures[k]!),
-          facts,
+          diverged.map((k) => curvatures[k]!),
+          scale,
+          shrink,
         ),
     );
   }
@@ -40,27 +42,46 @@ export function lissaAdvice(facts: Facts): string {
         `(now ${show(scale)}, say ${show(2 * scale)}), then the batch size and the samples.`,
     );
 
+  const converged = of('converged').filter((k) => trueResiduals[k]! > 0);
+  if (converged.length > 0)
+    says.push(
+      `${count(converged)} converged in ${iterations} passes: residual at most ${worst(trueResiduals, converged)}.`,
+    );
+
+  const error = (some: number[]) =>
+    (standardErrors ? `; standard error over samples up to ${worst(standardErrors, some)}` : '') +
+    (residualErrors ? `, which is ${worst(residualErrors, some)} of the residual` : '');
+  const lessNoise =
+    `What is left is noise and bias: ${average ? '' : 'average the iterates, '}raise the scale (and the depth with it) or ` +
+    `the batch size; more samples help only as far as the standard error.`;
+
+  const unfinished = of('iteration-limit');
+  if (unfinished.length > 0)
+    says.push(
+      `${count(unfinished)} reached the limit of ${depth} passes at a residual up to ${worst(trueResiduals, unfinished)} ` +
+        `(tolerance ${show(tolerance!)}${error(unfinished)}). ` +
+        ((estimates.at(-1) ?? Infinity) <= tolerance!
+          ? lessNoise
+          : 'Allow more depth, or raise the damping.'),
+    );
+
   const completed = of('completed');
   if (completed.length > 0) {
     const change = residualHistory.at(-1) ?? 1;
     const ratio = change / (residualHistory.at(-2) ?? Infinity);
     says.push(
-      `${count(completed)} completed ${facts.depth} passes: residual up to ${worst(trueResiduals, completed)}; the last ` +
+      `${count(completed)} completed ${depth} passes: residual up to ${worst(trueResiduals, completed)}; the last ` +
         `pass changed the state by up to ${show(change)}` +
         (ratio > 0 ? `, ${show(ratio)} times the pass before` : '') +
-        (standardErrors ? `; standard error over samples up to ${worst(standardErrors, completed)}` : '') +
-        `. ` +
-        (ratio > 0.9
-          ? 'If that change no longer falls from pass to pass, what is left is noise and bias: raise the scale (and the depth with it) or ' +
-            'the batch size; more samples help only as far as the standard error.'
-          : 'More depth brings it further.'),
+        `${error(completed)}. ` +
+        (ratio > 0.9 ? lessNoise : 'More depth brings it further.'),
     );
   }
   return says.join(' ');
 }
 
 /** Which scale or damping would have held, from the curvature along which the chains grew. */
-function cure(curvatures: number[], { scale, shrink }: Facts): string {
+function cure(curvatures: number[], scale: number, shrink: number): string {
   const lowest = Math.min(...curvatures);
   const largest = Math.max(...curvatures);
   if (lowest < 0)

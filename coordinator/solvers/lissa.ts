@@ -1,11 +1,11 @@
-import type { ChainRunner, ChainState } from './chains.js';
-import { stepsOf } from './chains.js';
+import type { ChainRunner } from './chains.js';
 import { residualsOf, withDamping } from './damped.js';
-import { GrowthGuard } from './growth.js';
 import { lissaAdvice } from './lissa-advice.js';
+import { average, residualErrors } from './lissa-answer.js';
+import { LissaChain, type Limit } from './lissa-chain.js';
 import type { Operator, Solution, SolverOptions, Status } from './types.js';
 import { worstStatus } from './types.js';
-import { addScaled, countRows, dot, norm, row } from './vectors.js';
+import { countRows, dot, norm, row } from './vectors.js';
 
 export interface LissaOptions extends SolverOptions {
   /** Divides H: about the largest eigenvalue of a minibatch's H + λI. Convergence needs more than half of it. */
@@ -18,8 +18,19 @@ export interface LissaOptions extends SolverOptions {
   convention?: 'exact' | 'authors';
   /** Rows of a minibatch. */
   batchSize: number;
-  /** Passes over the whole dataset. */
-  depth: number;
+  /** Passes over the whole dataset, at most if there is a tolerance; or what they are with a scale. */
+  depth: number | ((scale: number) => number);
+  /**
+   * A right-hand side of a chain ends once the running estimate of its residual is this small. Where the true residual is
+   * not, then, it goes on until the run is twice as long, and so on.
+   */
+  tolerance?: number | undefined;
+  /** The answer of a chain is the mean over the tail of its run instead of its last state. Default false. */
+  average?: boolean | undefined;
+  /** How many times to begin anew with a larger scale after chains diverged. Default 0. */
+  restarts?: number | undefined;
+  /** A scale that is known to do, asked for when one has not; the next is that, and at least twice the last. */
+  saferScale?: (() => Promise<number>) | undefined;
   /** Independent chains that are averaged. */
   samples: number;
   seed: number;
@@ -30,18 +41,20 @@ export interface LissaOptions extends SolverOptions {
 export interface LissaSolution extends Solution {
   /** λ of the (H + λI)⁻¹ that was estimated and that `trueResiduals` refer to. */
   effectiveDamping: number;
+  /** The scale of the chains that the answer is made of. */
+  scale: number;
+  /** Scales that diverged before, and the steps that a chain went until that was seen. */
+  restarts: { scale: number; steps: number }[];
+  /** Passes at most, with that scale. */
+  depth: number;
+  /** Steps of the longest chain. */
+  steps: number;
+  /** The largest running estimate of a residual, after each pass. */
+  estimates: number[];
   /** Standard error of the mean over samples, ‖·‖ relative to ‖s‖, per right-hand side; null with one sample. */
   standardErrors: number[] | null;
-}
-
-interface Chain {
-  sample: number;
-  block: number;
-  columns: { start: number; end: number };
-  state: ChainState;
-  diverged: boolean;
-  /** Relative change of each column in each pass done. */
-  changes: number[][];
+  /** What that error amounts to in the true residual, relative to ‖v‖: its part that more samples would take away. */
+  residualErrors: number[] | null;
 }
 
 /**
@@ -50,15 +63,16 @@ interface Chain {
  * In expectation the error shrinks by |1 − (μ+λ)/scale| a step along an eigenvector of H with eigenvalue μ: it
  * converges if 0 < μ + λ < 2·scale for all of them.
  *
- * The answer has noise, which more samples or a larger scale or batch size reduce, and a bias of the order of 1/scale
- * from sampling without replacement within a pass, which the standard error does not show and the true residual does.
- * (On a small logistic problem: bias 5e-3 at scale 5, 1.6e-3 at scale 20; sampling with replacement had none that could
- * be seen, and ten times the noise.)
+ * The answer has noise, which more samples, averaging or a larger scale or batch size reduce, and a bias of the order of
+ * 1/scale from sampling without replacement within a pass, which the standard error does not show and the true residual
+ * does. (On a small logistic problem: bias 5e-3 at scale 5, 1.6e-3 at scale 20; sampling with replacement had none that
+ * could be seen, and ten times the noise.)
  *
- * What differs from the authors' code: each pass visits every row once, shard by shard in a fresh seeded order (not
- * single rows with replacement), a short last minibatch is weighted by its rows (`ChainRunner`), the damping is λ unless
- * `convention` says otherwise, divergence is noticed by growth (`GrowthGuard`), and the true residual is computed at
- * the end by one product with the whole dataset.
+ * What differs from the authors' code: how minibatches are drawn is the runner's (by default each pass visits every row
+ * once, shard by shard in a fresh seeded order), a short last minibatch is weighted by its rows (`ChainRunner`), the damping
+ * is λ unless `convention` says otherwise, convergence is judged by the mean residual over the tail of the run
+ * (`RunningTail`), divergence by growth (`GrowthGuard`), whereupon all chains begin anew with at least twice the scale, and
+ * the true residual is computed at the end by one product with the whole dataset.
  * @throws RangeError if a right-hand side is not finite.
  */
 export async function lissa(
@@ -68,155 +82,184 @@ export async function lissa(
   options: LissaOptions,
 ): Promise<LissaSolution> {
   const { size } = operator;
-  const { scale, damping, batchSize, depth, seed, signal } = options;
+  const { damping, signal, samples, blockSize } = options;
   const authors = options.convention === 'authors';
-  const shrink = authors ? 1 - damping : 1 - damping / scale;
-  const effectiveDamping = authors ? damping * scale : damping;
   const count = countRows(rightHandSides, size);
   if (!rightHandSides.every(Number.isFinite)) throw new RangeError('a right-hand side is not finite');
   const rows = runner.shards.reduce((sum, shard) => sum + shard.rows, 0);
-  const chains = startChains(rightHandSides, count, size, options);
-  let rowsDone = 0;
-  let failed = false;
+  const depthAt = (of: number) => (typeof options.depth === 'number' ? options.depth : options.depth(of));
+  const restarts: LissaSolution['restarts'] = [];
+  let scale = options.scale;
+  let shrink = 1;
+  let products = 0;
+  let hopeless = false;
+  let chains: LissaChain[];
+  for (;;) {
+    const mayRestart = restarts.length < (options.restarts ?? 0);
+    chains = startChains(rightHandSides, count, size, options);
+    shrink = authors ? 1 - damping : 1 - damping / scale;
+    await run(chains, { scale, shrink, stopTogether: mayRestart });
+    const worst = firstDiverged(chains);
+    if (!worst || !mayRestart) break;
+    signal?.throwIfAborted();
+    const curvature = await largestCurvature(operator, worst);
+    products += 1;
+    hopeless = curvature + (authors ? damping * scale : damping) < 0;
+    if (hopeless) break;
+    restarts.push({ scale, steps: worst.steps });
+    const safer = (await options.saferScale?.()) ?? 0;
+    scale = Math.max(2 * scale, curvature + (authors ? 0 : damping), safer);
+  }
+  const effectiveDamping = authors ? damping * scale : damping;
+  const damped = withDamping(operator, effectiveDamping);
 
-  async function runChain(chain: Chain): Promise<void> {
-    const { sample, block, columns } = chain;
-    const width = columns.end - columns.start;
-    const columnsOf = (state: ChainState) => Array.from({ length: width }, (_, k) => row(state, k, size));
-    const guards = columnsOf(chain.state).map((v) => new GrowthGuard(norm(v)));
-    let steps = 0;
-    for (let pass = 0; pass < depth; pass += 1) {
-      const before = chain.state;
-      for (const shard of runner.shardOrder(seed, sample, pass)) {
-        signal?.throwIfAborted();
-        if (failed) return;
-        const task = { sample, block, columns, pass, shard, seed, batchSize, scale, shrink };
-        const state = await runner.run({ ...task, state: chain.state });
-        const shardRows = runner.shards[shard]!.rows;
-        rowsDone += shardRows;
-        steps += stepsOf(shardRows, batchSize);
-        if (!columnsOf(state).every((column, k) => guards[k]!.accept(steps, norm(column)))) {
-          chain.diverged = true;
-          return;
-        }
-        chain.state = state;
-      }
-      const earlier = columnsOf(before);
-      chain.changes.push(columnsOf(chain.state).map((column, k) => relativeChange(earlier[k]!, column)));
-      report();
-    }
+  const ended = (k: number) => chains.filter((chain) => chain.block === Math.floor(k / blockSize));
+  let answer = await answered();
+  // Noise may have made the estimates too good: on, where the true residual says so.
+  while (options.tolerance !== undefined && !chains.some((chain) => chain.diverged)) {
+    const early = [...answer.relative.keys()].filter(
+      (k) =>
+        answer.relative[k]! > options.tolerance! && ended(k).some((chain) => chain.isReady(k % blockSize)),
+    );
+    if (early.length === 0) break;
+    for (const k of early) for (const chain of ended(k)) chain.unready(k % blockSize);
+    const before = products;
+    await run(chains, { scale, shrink, stopTogether: false });
+    if (products === before) break;
+    answer = await answered();
+  }
+  const { solutions, standardErrors, deviations, relative, block } = answer;
+  const errors =
+    standardErrors && (await residualErrors(damped, rightHandSides, deviations, samples, signal));
+  products += deviations.length;
+
+  const columns = relative.map((residual, k): Status => {
+    if (norm(row(rightHandSides, k, size)) === 0) return 'converged';
+    if (hopeless || ended(k).some((chain) => chain.diverged)) return 'diverged';
+    if (residual >= 1) return 'stagnated';
+    if (options.tolerance === undefined) return 'completed';
+    if (residual <= options.tolerance) return 'converged';
+    return 'iteration-limit';
+  });
+  const passes = Math.max(...chains.map((chain) => chain.changes.length));
+  const worstOf = (of: (chain: LissaChain) => number[][]) =>
+    Array.from({ length: passes }, (_, pass) =>
+      Math.max(...chains.flatMap((chain) => of(chain)[pass] ?? [])),
+    );
+  const residualHistory = worstOf((chain) => chain.changes);
+  const curvatures = relative.map((_, k) => {
+    const s = row(solutions, k, size);
+    const v = row(rightHandSides, k, size);
+    // sᵀ(v − r) = sᵀ(H+λI)s
+    return (dot(s, v) - dot(s, row(block, k, size))) / dot(s, s) - effectiveDamping;
+  });
+  const solution = {
+    solutions,
+    status: worstStatus(columns),
+    columns,
+    iterations: passes,
+    products,
+    residualHistory,
+    trueResiduals: relative,
+    effectiveDamping,
+    scale,
+    depth: depthAt(scale),
+    restarts,
+    steps: Math.max(...chains.map((chain) => chain.steps)),
+    estimates: worstOf((chain) => chain.estimates),
+    standardErrors,
+    residualErrors: errors,
+  };
+  return { ...solution, advice: lissaAdvice(solution, curvatures, options) };
+
+  /** The mean over the samples as they are now, and its true residual. */
+  async function answered() {
+    const mean = average(chains, { count, size, samples, scale });
+    signal?.throwIfAborted();
+    products += 1;
+    return { ...mean, ...(await residualsOf(damped, rightHandSides, mean.solutions, count)) };
   }
 
-  function report(): void {
+  /** Runs all chains of an attempt, side by side. */
+  async function run(chains: LissaChain[], { scale, shrink, stopTogether }: Attempt): Promise<void> {
+    const { seed, batchSize, tolerance } = options;
+    const depth = depthAt(scale);
+    const limit: Limit = { visits: Infinity };
+    const onTask = (taskRows: number) => {
+      products += taskRows / rows;
+      signal?.throwIfAborted();
+    };
+    const schedule = { seed, batchSize, scale, shrink, depth, tolerance };
+    await Promise.all(
+      chains.map((chain) =>
+        chain
+          .run(runner, schedule, stopTogether ? limit : { visits: Infinity }, onTask, () => report(chains))
+          .catch((error: unknown) => {
+            // The other chains stop at their next task.
+            for (const other of chains) other.stop();
+            throw error;
+          }),
+      ),
+    );
+  }
+
+  function report(chains: LissaChain[]): void {
     if (!options.onProgress) return;
+    const measure = options.tolerance === undefined ? 'change' : 'residual';
     const residuals = new Array<number>(count).fill(0);
-    for (const { columns, changes } of chains)
-      changes.at(-1)?.forEach((change, k) => {
-        residuals[columns.start + k] = Math.max(residuals[columns.start + k]!, change);
+    for (const { columns, changes, estimate } of chains)
+      (measure === 'change' ? (changes.at(-1) ?? []) : estimate).forEach((value, k) => {
+        residuals[columns.start + k] = Math.max(residuals[columns.start + k]!, value);
       });
-    const passes = chains.reduce((sum, chain) => sum + chain.changes.length, 0);
+    const passes = chains.reduce((sum, chain) => sum + chain.passes, 0);
     options.onProgress({
-      measure: 'change',
+      measure,
       iteration: Math.floor(passes / chains.length),
-      iterations: depth,
-      products: rowsDone / rows,
+      iterations: depthAt(scale),
+      products,
       residuals,
       worst: Math.max(...residuals),
     });
   }
-
-  await Promise.all(
-    chains.map((chain) =>
-      runChain(chain).catch((error: unknown) => {
-        failed = true; // the other chains stop at their next shard
-        throw error;
-      }),
-    ),
-  );
-
-  const { solutions, standardErrors } = average(chains, count, size, options);
-  signal?.throwIfAborted();
-  const residuals = await residualsOf(
-    withDamping(operator, effectiveDamping),
-    rightHandSides,
-    solutions,
-    count,
-  );
-  const diverged = new Set(chains.filter((chain) => chain.diverged).map((chain) => chain.block));
-  const columns = residuals.relative.map((residual, k): Status => {
-    if (norm(row(rightHandSides, k, size)) === 0) return 'converged';
-    if (diverged.has(Math.floor(k / options.blockSize))) return 'diverged';
-    return residual < 1 ? 'completed' : 'stagnated';
-  });
-  const residualHistory = Array.from(
-    { length: Math.max(...chains.map((c) => c.changes.length)) },
-    (_, pass) => Math.max(...chains.flatMap((chain) => chain.changes[pass] ?? [])),
-  );
-  const curvatures = residuals.relative.map((_, k) => {
-    const s = row(solutions, k, size);
-    const v = row(rightHandSides, k, size);
-    // sᵀ(v − r) = sᵀ(H+λI)s
-    return (dot(s, v) - dot(s, row(residuals.block, k, size))) / dot(s, s) - effectiveDamping;
-  });
-  return {
-    solutions,
-    status: worstStatus(columns),
-    columns,
-    advice: lissaAdvice({
-      columns,
-      curvatures,
-      trueResiduals: residuals.relative,
-      residualHistory,
-      standardErrors,
-      scale,
-      shrink,
-      depth,
-    }),
-    iterations: residualHistory.length,
-    products: rowsDone / rows + 1,
-    residualHistory,
-    trueResiduals: residuals.relative,
-    effectiveDamping,
-    standardErrors,
-  };
 }
 
-function startChains(v: Float64Array, count: number, size: number, options: LissaOptions): Chain[] {
-  const chains: Chain[] = [];
+interface Attempt {
+  scale: number;
+  shrink: number;
+  stopTogether: boolean;
+}
+
+function startChains(v: Float64Array, count: number, size: number, options: LissaOptions): LissaChain[] {
+  const chains: LissaChain[] = [];
   for (let sample = 0; sample < options.samples; sample += 1)
     for (let start = 0; start < count; start += options.blockSize) {
-      const end = Math.min(count, start + options.blockSize);
-      const state = v.slice(start * size, end * size);
-      const columns = { start, end };
-      chains.push({ sample, block: start / options.blockSize, columns, state, diverged: false, changes: [] });
+      const columns = { start, end: Math.min(count, start + options.blockSize) };
+      const block = start / options.blockSize;
+      chains.push(new LissaChain(sample, block, columns, v, size, options.average ?? false));
     }
   return chains;
 }
 
-/** The mean over samples of S/scale, added in the order of samples, and its relative standard error. */
-function average(chains: Chain[], count: number, size: number, { samples, scale }: LissaOptions) {
-  const solutions = new Float64Array(count * size);
-  const placed = chains.map((chain) => ({
-    state: chain.state,
-    mean: solutions.subarray(chain.columns.start * size, chain.columns.end * size),
-    first: chain.columns.start,
-  }));
-  for (const { state, mean } of placed) addScaled(mean, 1 / (samples * scale), state);
-  if (samples < 2) return { solutions, standardErrors: null };
-  const squares = new Array<number>(count).fill(0);
-  for (const { state, mean, first } of placed)
-    for (let i = 0; i < mean.length; i += 1)
-      squares[first + Math.floor(i / size)]! += (state[i]! / scale - mean[i]!) ** 2;
-  const standardErrors = squares.map((square, k) => {
-    const error = Math.sqrt(square / (samples * (samples - 1)));
-    return error === 0 ? 0 : error / norm(row(solutions, k, size));
-  });
-  return { solutions, standardErrors };
+/** Of those that diverged after the fewest tasks, the first by number. */
+function firstDiverged(chains: LissaChain[]): LissaChain | undefined {
+  const diverged = chains.filter((chain) => chain.diverged);
+  const fewest = Math.min(...diverged.map((chain) => chain.visits));
+  return diverged.find((chain) => chain.visits === fewest);
 }
 
-function relativeChange(before: ChainState, after: ChainState): number {
-  const difference = Float64Array.from(after);
-  addScaled(difference, -1, before);
-  const change = norm(difference);
-  return change === 0 ? 0 : change / norm(after);
+/**
+ * The extreme sᵀHs/sᵀs over the states before the growth, the negative one if there is one: close to the eigenvalue that
+ * the chain diverges along. A chain that diverges in its first task has its right-hand sides for states.
+ */
+async function largestCurvature(operator: Operator, { state, columns }: LissaChain): Promise<number> {
+  const block = Float64Array.from(state);
+  const count = columns.end - columns.start;
+  const product = await operator.multiply(block, count);
+  const quotients = Array.from({ length: count }, (_, k) => {
+    const s = row(block, k, operator.size);
+    const square = dot(s, s);
+    return square === 0 ? 0 : dot(s, row(product, k, operator.size)) / square;
+  });
+  const lowest = Math.min(...quotients);
+  return lowest < 0 ? lowest : Math.max(...quotients);
 }

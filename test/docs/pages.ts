@@ -6,6 +6,7 @@ import * as dataset from '../../protocol/dataset.js';
 import * as errors from '../../protocol/errors.js';
 import * as jobs from '../../protocol/jobs.js';
 import * as layers from '../../protocol/layers.js';
+import * as lissa from '../../protocol/lissa.js';
 import * as methods from '../../protocol/methods.js';
 import * as model from '../../protocol/model.js';
 import * as shared from '../../protocol/names.js';
@@ -47,6 +48,7 @@ export function namedSchemas(): Map<string, z.ZodType> {
     dataset,
     jobs,
     layers,
+    lissa,
     methods,
     model,
     plugin,

@@ -66,6 +66,8 @@ const stores: Record<string, string> = {
   models:
     'objects: `<model>/model.json` → [model](models.md#model), `<model>/<sha256>.arrow` → its parameters',
   vectors: 'objects: name → uploaded right-hand sides, Arrow IPC file',
+  spectra:
+    'objects: what was found out about a Hessian, for later jobs: `<key>/curvature.json` and the like, 1 GiB at most, the oldest going first',
   results: 'objects: `<job>/report.json` → [report](#report), `<job>/solution.arrow` and the like → vectors',
 };
 

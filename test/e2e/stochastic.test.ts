@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Child } from '../../cli/child-process.js';
 import { symmetricEigen } from '../../coordinator/dense/symmetric-eigen.js';
 import type { RequestInput } from '../../protocol/requests.js';
+import { relativeError, shifted, solveDense, times } from '../support/dense.js';
 import { problems } from '../support/dense-problems.js';
-import { TestFarm } from '../support/farm.js';
+import { TestFarm, type Answer } from '../support/farm.js';
 
 /* What a farm estimates by random vectors and minibatches, against the dense Hessian of a logistic problem. */
 const { name, source, network, theta, hessian } = problems[1]!;
@@ -46,22 +48,158 @@ describe('spectrum', () => {
   });
 });
 
+describe('lissa', () => {
+  const damping = 0.02;
+  const rhs = { kind: 'ones' } as const;
+  const expected = solveDense(shifted(hessian, damping), new Float64Array(size).fill(1));
+  const solve = (method: object): Promise<Answer> =>
+    farm.ask({
+      type: 'solve',
+      ...problem,
+      rhs,
+      damping,
+      method: { name: 'lissa', ...method },
+    });
+
+  it('lissa: without a number given it converges; the next job pays nothing for the estimates', async () => {
+    const first = await solve({ samples: 2 });
+    expect(first.report.status).toBe('converged');
+    expect(first.report.columns![0]!.trueResidual).toBeLessThan(0.02);
+    const { curvature, scale, batchSize, restarts, residualErrors } = first.report.lissa!;
+    expect(restarts).toEqual([]);
+    expect(curvature!.reused).toBe(false);
+    expect(curvature!.products).toBeGreaterThan(0);
+    // Eight steps from three probes find λmax in eleven dimensions; minibatches are steeper than the mean.
+    expect(Math.abs(curvature!.largest / eigenvalues.at(-1)! - 1)).toBeLessThan(1e-3);
+    expect(scale).toBeGreaterThan(curvature!.largest);
+    expect(scale).toBeLessThan(4 * curvature!.largest);
+    expect(batchSize).toBeLessThanOrEqual(252);
+    expect(residualErrors).toHaveLength(1);
+    // ‖s − A⁻¹v‖ ≤ ‖r‖ / (λmin + λ)
+    const error = relativeError(first.values, expected) * Math.hypot(...expected);
+    const bound = (first.report.columns![0]!.trueResidual! * Math.sqrt(size)) / (eigenvalues[0]! + damping);
+    expect(error).toBeLessThanOrEqual(bound * (1 + 1e-4));
+
+    const second = await solve({ samples: 2 });
+    expect(second.report.lissa!.curvature).toMatchObject({ reused: true, products: 0 });
+    expect([...second.values]).toEqual([...first.values]);
+  });
+
+  it('lissa: a scale far too small is given up within a few steps, and the job ends well', async () => {
+    const { report } = await solve({ scale: eigenvalues.at(-1)! / 50 });
+    expect(report.status).toBe('converged');
+    expect(report.lissa!.restarts).toHaveLength(1);
+    expect(report.lissa!.restarts[0]!.steps).toBeLessThan(20);
+    expect(report.lissa!.scale).toBeGreaterThan(eigenvalues.at(-1)!);
+  });
+
+  it('lissa: minibatches of all rows, drawn globally, are the deterministic recursion', async () => {
+    const scale = 2 * eigenvalues.at(-1)!;
+    const depth = 7;
+    const { values } = await solve({ sampling: 'global', batchSize: 4000, scale, depth });
+    let s = new Array<number>(size).fill(1);
+    for (let t = 0; t < depth; t++) {
+      const hs = times(hessian, s);
+      s = s.map((x, i) => 1 + (1 - damping / scale) * x - hs[i]! / scale);
+    }
+    expect(
+      relativeError(
+        values,
+        s.map((x) => x / scale),
+      ),
+    ).toBeLessThan(1e-5);
+  });
+
+  it.each(['replacement', 'global'])('lissa: minibatches by %s converge too', async (sampling) => {
+    const { report } = await solve({ sampling, tolerance: 0.1 });
+    expect(report.status).toBe('converged');
+    expect(report.lissa).toMatchObject({ sampling, restarts: [] });
+  });
+
+  it('lissa: damping auto is a tenth of the mean eigenvalue, for any method', async () => {
+    const mean = eigenvalues.reduce((sum, value) => sum + value, 0) / size;
+    const { report } = await farm.ask({
+      type: 'solve',
+      ...problem,
+      rhs,
+      damping: 'auto',
+      method: { name: 'cg' },
+    });
+    // Three probes' trace, within three standard errors of it or so.
+    expect(report.damping! / mean).toBeGreaterThan(0.05);
+    expect(report.damping! / mean).toBeLessThan(0.2);
+    expect(report.advice).toContain('damping auto');
+  });
+});
+
+describe('arnoldi', () => {
+  const solve = (rows: number[], damping: number) =>
+    farm.ask({
+      ...{ type: 'solve', ...problem, damping, rhs: { kind: 'gradient', dataset: name, rows } },
+      method: { name: 'arnoldi', rank: 8 },
+    });
+
+  it('arnoldi: the eigenpairs are kept; later right-hand sides and dampings cost the check alone', async () => {
+    const first = await solve([0], 0.1);
+    expect(first.report.lowRank).toMatchObject({ rank: 8, reused: false });
+    expect(first.report.lowRank!.products).toBeGreaterThan(7);
+    first.report.lowRank!.eigenvalues.forEach(({ value }, i) =>
+      // Float32 products, and pairs to 1e-5·‖H‖: their values are as good as that squared over the gap.
+      expect(Math.abs(value - eigenvalues[size - 1 - i]!)).toBeLessThan(1e-5 * eigenvalues.at(-1)!),
+    );
+    const second = await solve([1, 2, 3], 0.05);
+    expect(second.report.lowRank).toMatchObject({ reused: true, products: 0 });
+    expect(second.report.products).toBe(3);
+    for (const k of [0, 1, 2]) {
+      // What it says is what it is: by the dense matrix, to float32.
+      const s = second.values.subarray(k * size, (k + 1) * size);
+      const v = gradientOf(k + 1);
+      const residual = relativeError(times(shifted(hessian, 0.05), s), v);
+      expect(Math.abs(residual - second.report.columns![k]!.trueResidual!)).toBeLessThan(1e-5);
+    }
+    const again = await solve([0], 0.1);
+    expect([...again.values]).toEqual([...first.values]);
+  });
+
+  /** σ(z) − y of one row, times (x, 1). */
+  function gradientOf(row: number): number[] {
+    const x = [...source.features.subarray(row * source.width, (row + 1) * source.width), 1];
+    const z = x.reduce((sum, value, i) => sum + value * theta[i]!, 0);
+    return x.map((value) => (1 / (1 + Math.exp(-z)) - source.values[row]!) * value);
+  }
+});
+
 describe('the same bits', () => {
   const requests: Record<string, RequestInput> = {
     spectrum: {
       ...{ type: 'spectrum', ...problem, leafRows: 64, largest: 2, smallest: 1 },
       ...{ trace: 'hutchinson', logDeterminant: true },
     },
+    lissa: {
+      ...{ type: 'solve', ...problem, rhs: { kind: 'ones' }, damping: 0.02 },
+      method: { name: 'lissa', scale: 0.01, samples: 3, seed: 5, tolerance: 0.1 },
+    },
+    global: {
+      ...{ type: 'solve', ...problem, rhs: { kind: 'ones' }, damping: 0.02 },
+      method: { name: 'lissa', sampling: 'global', batchSize: 100, depth: 2, samples: 2 },
+    },
   };
 
   it('from 1, 2 and 3 workers', async () => {
     const first: Record<string, unknown> = {};
-    for (const workers of [1, 2, 3]) {
-      if (workers > 1) await farm.addWorkers(1);
+    let added: Child[] = [];
+    for (const workers of [1, 3, 2]) {
+      if (workers === 3) added = await farm.addWorkers(2);
+      if (workers === 2) await farm.endWorkers(added.slice(1));
       for (const [what, request] of Object.entries(requests)) {
         const { values, report } = await farm.ask(request);
-        expect(report.workers).toHaveLength(workers);
-        const told = { values: [...values], columns: report.columns, spectrum: report.spectrum };
+        if (what === 'spectrum') expect(report.workers).toHaveLength(workers);
+        const told = {
+          values: [...values],
+          columns: report.columns,
+          spectrum: report.spectrum,
+          restarts: report.lissa?.restarts,
+        };
         first[what] ??= told;
         expect(told).toEqual(first[what]);
       }

@@ -20,7 +20,7 @@ describe('requestSchema', () => {
       },
     });
     expect(requestSchema.parse({ ...solve, method: lissa })).toMatchObject({
-      method: { batchSize: 256, depth: 1, samples: 1, seed: 0, blockSize: 16, convention: 'exact' },
+      method: { batchSize: 'auto', depth: 'auto', samples: 1, seed: 0, blockSize: 16, convention: 'exact' },
     });
     expect(requestSchema.parse({ type: 'fit', ...base, into: 'n' })).toMatchObject({
       replace: false,
@@ -72,7 +72,7 @@ describe('requestSchema', () => {
     ['damping', [-1e-9, NaN, Infinity, '0', null], (damping) => ({ ...solve, damping })],
     ['tolerance', notPositive, (tolerance) => ({ ...solve, method: { name: 'cg', tolerance } })],
     ['maxIterations', notCount, (maxIterations) => ({ ...solve, method: { name: 'cg', maxIterations } })],
-    ['scale', [...notPositive, undefined], (scale) => ({ ...solve, method: { ...lissa, scale } })],
+    ['scale', notPositive, (scale) => ({ ...solve, method: { ...lissa, scale } })],
     ['batchSize', notCount, (batchSize) => ({ ...solve, method: { ...lissa, batchSize } })],
     ['depth', notCount, (depth) => ({ ...solve, method: { ...lissa, depth } })],
     ['samples', notCount, (samples) => ({ ...solve, method: { ...lissa, samples } })],

@@ -22,7 +22,8 @@ export function denseChainRunner(
       const order = permutation(rows, generator(task.seed, task.sample, task.pass, task.shard));
       const batch = Math.min(task.batchSize, rows);
       const next = Float64Array.from(state);
-      for (let first = 0; first < rows; first += batch) {
+      const end = Math.min(rows, task.minibatches.end * batch);
+      for (let first = task.minibatches.start * batch; first < end; first += batch) {
         const chosen = [...order.subarray(first, first + batch)];
         const weight = chosen.length / batch;
         for (let k = 0; k < task.columns.end - task.columns.start; k += 1) {

@@ -7,6 +7,8 @@ import { linearRegression } from '../../datasets/synthetic.js';
 import { BlockInbox } from '../../protocol/block-inbox.js';
 import { BlockOutbox } from '../../protocol/block-outbox.js';
 import { IhvpError, UnsupportedError } from '../../protocol/errors.js';
+import { cutLeaves } from '../../protocol/leaves.js';
+import { drawMinibatch } from '../../protocol/minibatch.js';
 import { networkSchema } from '../../protocol/model.js';
 import { Objects } from '../../protocol/objects.js';
 import type { BlockRef, OperatorSpec, Task } from '../../protocol/tasks.js';
@@ -82,6 +84,11 @@ const multiply = (fields: object = {}) => ({
   count: 2,
   ...fields,
 });
+const multiplyRows = (fields: object = {}) => ({
+  ...multiply(),
+  ...{ task: 'multiply-rows', rows: 40, seeds: [0], touched: 6 },
+  ...fields,
+});
 const chain = (fields: object = {}) => ({
   task: 'chain',
   operator: 'op',
@@ -91,6 +98,9 @@ const chain = (fields: object = {}) => ({
   rhs: vectors,
   count: 2,
   batchSize: 5,
+  sampling: 'epoch',
+  first: 0,
+  end: 4,
   shrink: 1,
   scale: 10,
   seeds: [0, 1],
@@ -111,6 +121,34 @@ describe('a worker', () => {
       }
     // float32 products of 40 rows: a few units in the seventh digit of the largest.
     for (const [i, value] of expected.entries()) expect(Math.abs(values[i]! - value)).toBeLessThan(1e-4);
+  });
+
+  it('multiplies by the rows of a minibatch: all of them, or a single one', async () => {
+    const { block } = await call(multiply());
+    const { nodes, block: same } = await call(multiplyRows());
+    expect(nodes).toEqual([{ level: 3, index: 0 }]);
+    const [all, every] = [await inbox.get(block!), await inbox.get(same!)];
+    // Another order of float32 sums over a leaf's rows.
+    for (const [i, value] of every.entries()) expect(Math.abs(all[i]! - value)).toBeLessThan(1e-4);
+
+    const leaves = cutLeaves([{ rows: 20 }, { rows: 20 }], 7);
+    const seen = new Set<number>();
+    for (let seed = 0; seed < 5; seed++) {
+      const [leaf] = [...drawMinibatch(leaves, 1, [seed]).keys()];
+      const of = { leaves: [{ start: leaf!, end: leaf! + 1 }], rows: 1, seeds: [seed], touched: 1 };
+      const { block: one } = await call(multiplyRows(of));
+      const values = await inbox.get(one!);
+      const row = Array.from({ length: 40 }, (_, candidate) => candidate).find((candidate) => {
+        const x = source.features.subarray(3 * candidate, 3 * candidate + 3);
+        return [0, 1].every((k) => {
+          const xv = x.reduce((sum, value, i) => sum + value * v[3 * k + i]!, 0);
+          return x.every((value, i) => Math.abs(values[3 * k + i]! - 2 * value * xv) < 1e-5);
+        });
+      });
+      expect(row).toBeDefined();
+      seen.add(row!);
+    }
+    expect(seen.size).toBeGreaterThan(2);
   });
 
   it('open: twice is once; another operator of the same name is refused', async () => {
@@ -180,6 +218,9 @@ describe('a worker', () => {
       'timeout',
     ],
     ['no such shard', () => chain({ shard: 2 }), 'shape-mismatch'],
+    ['no such minibatch', () => chain({ first: 3, end: 5 }), 'shape-mismatch'],
+    ['leaves without rows of the minibatch', () => multiplyRows({ rows: 1, touched: 1 }), 'shape-mismatch'],
+    ['another number of leaves than the minibatch has', () => multiplyRows({ touched: 5 }), 'shape-mismatch'],
     ['a scale of zero', () => chain({ scale: 0 }), 'bad-request'],
     [
       'a state of another length, at a point that nobody sends',

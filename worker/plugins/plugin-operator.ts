@@ -5,11 +5,12 @@ import type { SelfCheck } from '../../protocol/jobs.js';
 import { cutLeaves, type Leaf } from '../../protocol/leaves.js';
 import { pluginLayout, type PluginNetwork } from '../../protocol/plugin-model.js';
 import { TreeSum } from '../../protocol/reduction.js';
-import type { Batch } from '../curvature/batch.js';
+import { rowsOf, type Batch } from '../curvature/batch.js';
 import { displaced } from '../curvature/finite-difference.js';
 import type { Engine } from '../engines/engine.js';
 import type { ShardClient } from '../shard-client.js';
 import { cutMinibatches, runOnHost } from '../tasks/chain.js';
+import { overMinibatch } from '../tasks/multiply-rows.js';
 import { nodeSums } from '../tasks/node-sums.js';
 import { rowGradients } from '../tasks/row-gradients.js';
 import { rowsOfShard, type Budget } from '../thread-operator.js';
@@ -17,6 +18,7 @@ import type {
   ChainInput,
   LinearizeInput,
   MultiplyInput,
+  MultiplyRowsInput,
   OpenInput,
   RowGradientsInput,
   Sums,
@@ -97,22 +99,36 @@ export class PluginOperator {
     return nodeSums(sum);
   }
 
-  /** A trace cannot be cut by rows: every minibatch is linearized anew. */
+  multiplyRows(input: MultiplyRowsInput): Promise<Sums> {
+    return overMinibatch(this.#leaves, input, async (leaf, rows) =>
+      this.#anew(input.point, rowsOf(await this.#batch(leaf), rows), input.vectors, input.count),
+    );
+  }
+
   async chain(input: ChainInput): Promise<Sums> {
-    const { manifest, hvp } = this.input;
+    const { manifest } = this.input;
     const shard = { shard: input.shard, from: 0, to: manifest.shards[input.shard]!.rows };
     const batch = await this.#batch(shard);
-    const minibatches = cutMinibatches(shard.to, input.batchSize, input.seeds);
-    const values = await runOnHost(this.input, batch, minibatches, input, async (rows, vectors) => {
-      if (hvp.mode !== 'exact') return this.#differences(input.point, rows, vectors, hvp.step);
-      const linearization = linearize(this.engine, this.#moveTo(input.point), rows);
-      try {
-        return await product(this.engine, linearization, vectors, input.count);
-      } finally {
-        linearization.tape.dispose();
-      }
-    });
+    const values = await runOnHost(
+      this.input,
+      batch,
+      cutMinibatches(shard.to, input),
+      input,
+      (rows, vectors) => this.#anew(input.point, rows, vectors, input.count),
+    );
     return { nodes: [], values };
+  }
+
+  /** A trace cannot be cut by rows: every minibatch is linearized anew. */
+  async #anew(point: ThreadPoint, rows: Batch, vectors: Float32Array, count: number): Promise<Float32Array> {
+    const { hvp } = this.input;
+    if (hvp.mode !== 'exact') return this.#differences(point, rows, vectors, hvp.step);
+    const linearization = linearize(this.engine, this.#moveTo(point), rows);
+    try {
+      return await product(this.engine, linearization, vectors, count);
+    } finally {
+      linearization.tape.dispose();
+    }
   }
 
   rowGradients(input: RowGradientsInput): Promise<Sums> {

@@ -1,6 +1,7 @@
 import { type Manifest, totalWeight } from '../../protocol/dataset.js';
+import { ShapeMismatchError } from '../../protocol/errors.js';
 import { l2Diagonal } from '../../protocol/model.js';
-import { generator, permutation } from '../../protocol/random.js';
+import { draw, generator, permutation } from '../../protocol/random.js';
 import { rowsOf, type Batch } from '../curvature/batch.js';
 import { finiteDifference } from '../curvature/finite-difference.js';
 import { runLissa, type Minibatch } from '../curvature/lissa-step.js';
@@ -9,7 +10,7 @@ import type { Engine } from '../engines/engine.js';
 import type { ThreadOperator } from '../thread-operator.js';
 import type { ChainInput, OpenInput, Sums } from '../thread-messages.js';
 
-/** One LiSSA chain through all minibatches of one shard: the new state, K × p float32. */
+/** One LiSSA chain through minibatches of one shard: the new state, K × p float32. */
 export async function runChain<T>(
   engine: Engine<T>,
   operator: ThreadOperator<T>,
@@ -18,7 +19,7 @@ export async function runChain<T>(
   operator.moveTo(input.point);
   const { manifest, hvp } = operator.input;
   const shard = { shard: input.shard, from: 0, to: manifest.shards[input.shard]!.rows };
-  const minibatches = cutMinibatches(shard.to, input.batchSize, input.seeds);
+  const minibatches = cutMinibatches(shard.to, input);
   if (hvp.mode === 'finite-difference') {
     const batch = await operator.batch(shard);
     const { network } = operator.input;
@@ -43,13 +44,29 @@ export async function runChain<T>(
   return { nodes: [], values };
 }
 
-/** The shard's rows in the order of (seeds), cut into minibatches; the last may be short and weighs what it has. */
-export function cutMinibatches(rows: number, batchSize: number, seeds: readonly number[]): Minibatch[] {
+/**
+ * The shard's rows in the order of (seeds), or as many drawn with replacement, cut into minibatches; the last may be short
+ * and weighs what it has. Of these, first…end−1.
+ */
+export function cutMinibatches(
+  rows: number,
+  {
+    batchSize,
+    sampling,
+    first,
+    end,
+    seeds,
+  }: Pick<ChainInput, 'batchSize' | 'sampling' | 'first' | 'end' | 'seeds'>,
+): Minibatch[] {
   const [seed, ...streams] = seeds;
-  const order = permutation(rows, generator(seed!, ...streams));
+  const random = generator(seed!, ...streams);
+  const order = sampling === 'epoch' ? permutation(rows, random) : draw(rows, rows, random);
   const size = Math.min(batchSize, rows);
-  return Array.from({ length: Math.ceil(rows / size) }, (_, i) => {
-    const indices = order.subarray(i * size, (i + 1) * size);
+  const count = Math.ceil(rows / size);
+  if (end > count || first >= end)
+    throw new ShapeMismatchError(`minibatches ${first}…${end - 1} of a shard that has ${count}`);
+  return Array.from({ length: end - first }, (_, i) => {
+    const indices = order.subarray((first + i) * size, (first + i + 1) * size);
     return { indices, weight: indices.length / size };
   });
 }

@@ -1,11 +1,23 @@
+import fc from 'fast-check';
 import { describe, expect, it } from '@jest/globals';
+import type { ChainState } from '../../../coordinator/solvers/chains.js';
 import type { LissaOptions } from '../../../coordinator/solvers/lissa.js';
 import { lissa } from '../../../coordinator/solvers/lissa.js';
 import type { Progress } from '../../../coordinator/solvers/types.js';
+import { dot } from '../../../coordinator/solvers/vectors.js';
 import { generator, normal } from '../../../protocol/random.js';
 import { denseChainRunner } from '../../support/chains.js';
 import type { Matrix } from '../../support/dense.js';
-import { denseOperator, diagonal, relativeError, shifted, solveDense, times } from '../../support/dense.js';
+import {
+  denseOperator,
+  diagonal,
+  difference,
+  relativeError,
+  shifted,
+  solveDense,
+  times,
+  withSpectrum,
+} from '../../support/dense.js';
 
 // One row (x, y) = (2, 1), ŷ = w₂w₁x, loss (ŷ − y)², at w = (1, ⅓): second derivatives 8w₂², 8w₁², 16w₁w₂ − 4.
 const toy: Matrix = [
@@ -255,7 +267,8 @@ describe('lissa', () => {
     });
     expect(solution.columns).toEqual(['completed', 'converged']);
     expect([...solution.solutions.subarray(2)]).toEqual([0, 0]);
-    expect(solution.products).toBeCloseTo(4 * 3 * 2 + 1, 10);
+    // A pass for the true residual, and two for what the samples' spread is in it.
+    expect(solution.products).toBeCloseTo(4 * 3 * 2 + 1 + 2, 10);
     expect(solution.residualHistory).toHaveLength(4);
     expect(seen).toHaveLength(4 * 3 * 2);
     expect(seen.at(-1)).toMatchObject({ measure: 'change', iteration: 4, iterations: 4 });
@@ -290,5 +303,152 @@ describe('lissa', () => {
       RangeError,
     );
     expect(runner.tasks).toHaveLength(0);
+  });
+
+  it.each([0.01, 1, 4])(
+    'lissa: scale %d is found out within a few steps, and a larger one takes its place',
+    async (scale) => {
+      const solution = await solveToy({ scale, depth: 400, restarts: 8 });
+      expect(solution.status).toBe('completed');
+      expect(relativeError(solution.solutions, [1.25, -1 / 12])).toBeLessThan(1e-6);
+      const scales = [...solution.restarts.map((restart) => restart.scale), solution.scale];
+      expect(scales.length).toBeGreaterThan(1);
+      expect(scales[0]).toBe(scale);
+      scales.slice(1).forEach((next, i) => expect(next).toBeGreaterThanOrEqual(2 * scales[i]!));
+      if (scale <= 1) for (const { steps } of solution.restarts) expect(steps).toBeLessThan(10);
+      // λmax is 8.36: no more than the doublings that it takes, and no scale far above.
+      expect(solution.scale).toBeLessThan(4 * 8.36);
+      expect(solution.advice).toContain('took its place');
+    },
+  );
+
+  it('lissa: an indefinite Hessian is not tried with ever larger scales', async () => {
+    const hessian = diagonal([1, -0.2]);
+    const solution = await solveToy({ scale: 2, restarts: 8 }, hessian);
+    expect(solution).toMatchObject({ status: 'diverged', restarts: [], scale: 2 });
+    expect(solution.advice).toContain('indefinite');
+  });
+
+  it('lissa: which chains ran faster decides neither the scale nor a bit of the answer', async () => {
+    const { shards, mean, vectors } = logistic([30, 30], 4, 0.05, 12);
+    const v = vectors(4);
+    const solve = async (delay: () => Promise<unknown>) => {
+      const runner = denseChainRunner(shards, v, 0.05);
+      const run = async (task: Parameters<typeof runner.run>[0]) => (await delay(), runner.run(task));
+      const options = { scale: 0.05, batchSize: 1, depth: 4, samples: 2, restarts: 9, average: true };
+      return lissa(denseOperator(mean), { ...runner, run }, v, { ...defaults, ...options });
+    };
+    const one = await solve(() => Promise.resolve());
+    expect(one.restarts.length).toBeGreaterThan(0);
+    const random = generator(3);
+    const other = await solve(() => new Promise((done) => setTimeout(done, Math.abs(random.next()) % 3)));
+    expect(other.restarts).toEqual(one.restarts);
+    expect([...other.solutions]).toEqual([...one.solutions]);
+  });
+
+  it('lissa: the first shard goes in tasks that grow, the others whole, and that changes no number', async () => {
+    const { shards, mean, vectors } = logistic([40, 40], 3, 0.1, 8);
+    const v = vectors(1);
+    const runner = denseChainRunner(shards, v, 0.1);
+    const { solutions } = await lissa(denseOperator(mean), runner, v, { ...defaults, depth: 1 });
+    expect(runner.tasks.map(({ minibatches }) => minibatches)).toEqual([
+      { start: 0, end: 8 },
+      { start: 8, end: 24 },
+      { start: 24, end: 40 },
+      { start: 0, end: 40 },
+    ]);
+    let state: ChainState = v;
+    for (const shard of runner.shardOrder(0, 0, 0))
+      state = await runner.run({ ...runner.tasks[0]!, shard, minibatches: { start: 0, end: 40 }, state });
+    expect(
+      relativeError(
+        solutions,
+        Array.from(state, (x) => x / 10),
+      ),
+    ).toBeLessThan(1e-14);
+  });
+
+  it('lissa: with a tolerance a column ends when its estimate is there, and its residual keeps the promise', async () => {
+    const eigenvalues = fc.array(fc.double({ min: 0.05, max: 1, noNaN: true }), {
+      minLength: 2,
+      maxLength: 8,
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        eigenvalues,
+        fc.double({ min: 1e-3, max: 0.3, noNaN: true }),
+        fc.nat(99),
+        async (values, tolerance, seed) => {
+          const size = values.length;
+          const matrix = withSpectrum(values, [Array.from({ length: size }, (_, i) => 1 + ((seed + i) % 7))]);
+          const random = generator(seed);
+          const v = Float64Array.from({ length: 2 * size }, () => normal(random));
+          for (const average of [false, true]) {
+            const options = { scale: 1, depth: 10_000, tolerance, average, blockSize: 2 };
+            const solution = await lissa(denseOperator(matrix), denseChainRunner([[matrix]], v), v, {
+              ...{ ...defaults, ...options },
+            });
+            expect(solution.columns).toEqual(['converged', 'converged']);
+            for (const k of [0, 1]) {
+              const s = solution.solutions.subarray(k * size, (k + 1) * size);
+              const truth = relativeError(times(matrix, s), v.subarray(k * size, (k + 1) * size));
+              // Without noise, and with a scale that makes every factor 1 − μ/scale positive, residuals only fall.
+              expect(truth).toBeLessThanOrEqual(tolerance);
+              expect(solution.trueResiduals[k]).toBeCloseTo(truth, 10);
+            }
+          }
+        },
+      ),
+      { numRuns: 40, seed: 2 },
+    );
+  });
+
+  it('lissa: noise fools neither the estimate nor the mean of the tail, over twenty seeds', async () => {
+    const { shards, mean, vectors } = logistic([60, 60], 4, 0.05, 10);
+    const v = vectors(1);
+    const options = { scale: 8, damping: 0.2, batchSize: 2, depth: 400, tolerance: 0.03, average: true };
+    const solve = (seed: number, more = {}) =>
+      lissa(denseOperator(mean), denseChainRunner(shards, v, 0.05), v, {
+        ...defaults,
+        ...options,
+        seed,
+        ...more,
+      });
+    const last: number[] = [];
+    for (let seed = 0; seed < 20; seed += 1) {
+      const solution = await solve(seed);
+      expect(solution.iterations).toBeLessThan(100);
+      // What the estimate does not see, the noise of the minibatches over half the run, the true residual does.
+      expect(solution.status).toBe('converged');
+      expect(solution.trueResiduals[0]).toBeLessThan(0.03);
+      const { iterations: depth } = solution;
+      last.push(
+        (await solve(seed, { depth, tolerance: undefined, average: false })).trueResiduals[0]! /
+          solution.trueResiduals[0]!,
+      );
+    }
+    last.sort((a, b) => a - b);
+    expect(last[10]).toBeGreaterThan(1.5);
+  });
+
+  it('lissa: the error bar of the true residual is the noise that other seeds show', async () => {
+    const { shards, mean, vectors } = logistic([25, 25], 4, 0.05, 13);
+    const v = vectors(1);
+    const damped = shifted(mean, 0.1);
+    const errors: number[] = [];
+    const images: number[][] = [];
+    for (let seed = 0; seed < 60; seed += 1) {
+      const solution = await lissa(denseOperator(mean), denseChainRunner(shards, v, 0.05), v, {
+        ...{ ...defaults, scale: 6, damping: 0.1, batchSize: 2, depth: 12, samples: 10, seed },
+      });
+      errors.push(solution.residualErrors![0]! ** 2);
+      images.push(times(damped, solution.solutions));
+    }
+    const centre = images[0]!.map((_, i) => images.reduce((sum, image) => sum + image[i]! / 60, 0));
+    const spread = images.reduce((sum, image) => sum + difference(image, centre) ** 2 / 59, 0);
+    const told = (errors.reduce((sum, error) => sum + error, 0) / 60) * dot(v, v);
+    // Both are variances of about 60 · 4 normal values: two standard deviations of their ratio are about 0.35.
+    expect(told / spread).toBeGreaterThan(0.65);
+    expect(told / spread).toBeLessThan(1.5);
   });
 });
