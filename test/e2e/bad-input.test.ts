@@ -106,7 +106,6 @@ describe('names and options', () => {
     [[...lissa, '--scale', '0'], '--scale'],
     [[...lissa, '--scale', '-5'], '--scale'],
     [[...lissa, '--scale', 'NaN'], '--scale'],
-    [lissa, '--scale'],
     [[...lissa, '--scale', '5', '--batch-size', '0'], '--batch-size'],
     [[...lissa, '--scale', '5', '--batch-size', '-3'], '--batch-size'],
     [[...ones, '--scale', '5'], '--scale'],
