@@ -18,6 +18,7 @@ import { gradient } from './requests/gradient.js';
 import { hvp } from './requests/hvp.js';
 import { solve } from './requests/solve.js';
 import { spectrum } from './requests/spectrum.js';
+import { norm } from './solvers/vectors.js';
 import type { Stores } from './stores.js';
 
 /** Entries of the residual history that a report keeps, give or take one. */
@@ -182,8 +183,4 @@ function thinned(history: number[] | undefined): Partial<Report> {
       .filter((_, i) => i % stride === 0 || i === history.length - 1)
       .map((value) => (Number.isFinite(value) ? value : Number.MAX_VALUE)),
   };
-}
-
-function norm(vector: Float64Array): number {
-  return Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
 }

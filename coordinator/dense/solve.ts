@@ -1,20 +1,8 @@
-import { Piscina } from 'piscina';
+import { inThread } from './in-thread.js';
 import type { DenseSolution, DenseSystem } from './thread.js';
 
-/** Solves a dense system in a thread of its own, which ends with it: the coordinator's own thread keeps its heartbeats. */
+/** Solves a dense system away from the coordinator's own thread. */
 export async function solveDense(system: DenseSystem, signal: AbortSignal): Promise<DenseSolution> {
-  const pool = new Piscina({
-    filename: new URL('./thread.js', import.meta.url).href,
-    minThreads: 1,
-    maxThreads: 1,
-    atomics: 'disabled',
-  });
-  try {
-    return (await pool.run(system, { signal })) as DenseSolution;
-  } catch (error) {
-    signal.throwIfAborted();
-    throw error;
-  } finally {
-    await pool.destroy();
-  }
+  const [solution] = await inThread<DenseSolution>(new URL('./thread.js', import.meta.url), [system], signal);
+  return solution!;
 }

@@ -1,7 +1,8 @@
 import { beforeAll, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
+import { networks } from '../../../bench/networks.js';
 import { readMnist } from '../../../datasets/read-mnist.js';
-import { networkSchema, parameterLayout } from '../../../protocol/model.js';
+import { parameterLayout } from '../../../protocol/model.js';
 import type { Network } from '../../../protocol/model.js';
 import { TreeSum } from '../../../protocol/reduction.js';
 import { linearize, prepareTangent, product } from '../../../worker/curvature/linearization.js';
@@ -22,26 +23,11 @@ const tolerance = 5e-6;
 const leafRows = 1000;
 const mnist = await readMnist('train');
 
-const dense = (units: number, activation = 'linear') => ({ type: 'dense', units, activation });
-const model = (shape: number[], layers: object[]) =>
-  networkSchema.parse({ input: { shape }, layers, loss: 'softmaxCrossEntropy' });
 const models: Record<string, Network> = {
-  'softmax regression': model([784], [dense(10)]),
-  MLP: model([784], [dense(256, 'tanh'), dense(10)]),
-  CNN: model(
-    [28, 28, 1],
-    [
-      { type: 'conv2d', filters: 6, kernelSize: [5, 5], padding: 'same', activation: 'tanh' },
-      { type: 'averagePooling2d', poolSize: [2, 2] },
-      { type: 'conv2d', filters: 16, kernelSize: [5, 5], activation: 'tanh' },
-      { type: 'averagePooling2d', poolSize: [2, 2] },
-      { type: 'flatten' },
-      dense(120, 'tanh'),
-      dense(84, 'tanh'),
-      dense(10),
-    ],
-  ),
-  '1M MLP': model([784], [dense(1024, 'tanh'), dense(256, 'tanh'), dense(10)]),
+  'softmax regression': networks.softmax,
+  MLP: networks.mlp,
+  CNN: networks.cnn,
+  '1M MLP': networks.large,
 };
 
 describeEngines('%s', (name) => {
