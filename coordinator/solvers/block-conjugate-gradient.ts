@@ -28,6 +28,9 @@ class BlockRecursion implements Recursion {
   readonly #preconditioner: Preconditioner | undefined;
   readonly #size: number;
   #columns: Column[];
+  /** K × p: where the directions are made, and M⁻¹R before them. */
+  readonly #block: Float64Array;
+  readonly #z: Float64Array;
   /** ‖M⁻¹r‖ of each where it started. */
   readonly #lengths = new Map<Column, number>();
 
@@ -36,6 +39,8 @@ class BlockRecursion implements Recursion {
     this.#damping = damping;
     this.#preconditioner = preconditioner;
     this.#size = columns[0]!.r.length;
+    this.#block = new Float64Array(columns.length * this.#size);
+    this.#z = new Float64Array(columns.length * this.#size);
     for (const column of columns) column.owner = this;
     const z = this.#preconditioned();
     columns.forEach((column, k) => this.#lengths.set(column, norm(z[k]!)));
@@ -48,15 +53,14 @@ class BlockRecursion implements Recursion {
     if (this.#damping !== 0) addScaled(products, this.#damping, this.directions);
     const q = this.#rows(products);
     const width = p.length;
-    const pq = gram(p, q);
+    const columns = this.#columns;
+    const r = columns.map((column) => column.r);
+    const [pq, alpha] = split(gram(p, [...q, ...r]), width, width);
     const factor = cholesky(pq, width);
     if (factor.rank < width) {
       this.#end(p, pq, factor.pivot, factor.rank);
       return;
     }
-    const columns = this.#columns;
-    const r = columns.map((column) => column.r);
-    const alpha = gram(p, r);
     solveFactored(factor, width, alpha, columns.length);
     addCombinations(
       columns.map((column) => column.x),
@@ -90,21 +94,19 @@ class BlockRecursion implements Recursion {
     return Array.from({ length: block.length / this.#size }, (_, i) => row(block, i, this.#size));
   }
 
-  /** M⁻¹R, in new arrays. */
+  /** M⁻¹R */
   #preconditioned(): Float64Array[] {
-    return this.#columns.map(({ r }) => {
-      if (!this.#preconditioner) return r.slice();
-      const z = new Float64Array(r.length);
-      this.#preconditioner.apply(r, z);
+    return this.#columns.map(({ r }, k) => {
+      const z = row(this.#z, k, this.#size);
+      if (this.#preconditioner) this.#preconditioner.apply(r, z);
+      else z.set(r);
       return z;
     });
   }
 
   #orthonormal(z: Float64Array[]): Float64Array {
-    return orthonormal(
-      z,
-      this.#columns.map((column) => this.#lengths.get(column)!),
-    );
+    const lengths = this.#columns.map((column) => this.#lengths.get(column)!);
+    return orthonormal(z, lengths, this.#block.subarray(0, z.length * this.#size));
   }
 
   /** A combination of the directions has no positive curvature: the one whose pivot PᵀQ showed. */
@@ -124,6 +126,17 @@ class BlockRecursion implements Recursion {
       release(column, Number.isFinite(pivot) ? 'indefinite' : 'diverged');
     }
   }
+}
+
+/** The first columns of a matrix of some rows, and the others. */
+function split(matrix: Float64Array, rows: number, first: number): [Float64Array, Float64Array] {
+  const width = matrix.length / rows;
+  const part = (from: number, to: number) =>
+    Float64Array.from({ length: rows * (to - from) }, (_, at) => {
+      const [i, j] = [Math.floor(at / (to - from)), at % (to - from)];
+      return matrix[i * width + from + j]!;
+    });
+  return [part(0, first), part(first, width)];
 }
 
 function note(column: Column, curvature: number): void {

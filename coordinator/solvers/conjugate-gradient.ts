@@ -82,6 +82,8 @@ class ColumnRecursion implements Recursion {
   readonly #z: Float64Array;
   /** rᵀz */
   #rz: number;
+  /** pᵀp */
+  #square: number;
 
   constructor(column: Column, damping: number, preconditioner: Preconditioner | undefined) {
     column.owner = this;
@@ -92,6 +94,7 @@ class ColumnRecursion implements Recursion {
     preconditioner?.apply(column.r, this.#z);
     this.#rz = dot(column.r, this.#z);
     this.directions = this.#z.slice();
+    this.#square = dot(this.directions, this.directions);
   }
 
   step(product: Float64Array): void {
@@ -99,9 +102,8 @@ class ColumnRecursion implements Recursion {
     if (column.owner !== this) return;
     const { x, r } = column;
     const p = this.directions;
-    const square = dot(p, p);
-    const curvature = dot(p, product) + this.#damping * square;
-    column.curvature = curvature / square;
+    const curvature = dot(p, product) + this.#damping * this.#square;
+    column.curvature = curvature / this.#square;
     if (!(curvature > 0)) {
       if (Number.isFinite(curvature)) column.negative = p.slice();
       release(column, Number.isFinite(curvature) ? 'indefinite' : 'diverged');
@@ -120,7 +122,7 @@ class ColumnRecursion implements Recursion {
     }
     this.#preconditioner?.apply(r, this.#z);
     const rz = this.#preconditioner ? dot(r, this.#z) : length * length;
-    advance(p, this.#z, rz / this.#rz);
+    this.#square = advance(p, this.#z, rz / this.#rz);
     this.#rz = rz;
   }
 }
@@ -155,7 +157,18 @@ function descend(
   return even + odd;
 }
 
-/** p ← z + βp */
-function advance(p: Float64Array, z: Float64Array, beta: number): void {
-  for (let i = 0; i < p.length; i += 1) p[i] = z[i]! + beta * p[i]!;
+/** p ← z + βp. @returns pᵀp */
+function advance(p: Float64Array, z: Float64Array, beta: number): number {
+  let [even, odd] = [0, 0];
+  const pairs = p.length - (p.length % 2);
+  for (let i = 0; i < pairs; i += 2) {
+    const p0 = z[i]! + beta * p[i]!;
+    const p1 = z[i + 1]! + beta * p[i + 1]!;
+    p[i] = p0;
+    p[i + 1] = p1;
+    even += p0 * p0;
+    odd += p1 * p1;
+  }
+  if (pairs < p.length) odd += (p[pairs] = z[pairs]! + beta * p[pairs]!) ** 2;
+  return even + odd;
 }

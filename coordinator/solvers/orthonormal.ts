@@ -10,13 +10,18 @@ const rounding = 1e-13;
  * An orthonormal basis of the span of some vectors, a row each; none for vectors that are all zero. Cholesky's
  * factorisation of the Gram matrix with pivoting, which reads the vectors twice however many they are; what it cannot tell
  * from zero is seen to again, after what is known was taken off it. Writes to the vectors.
+ * @param block as long as all vectors together: the basis is written to the front of it
  * @param lengths of what the vectors were made of: a part outside the span of the others that is rounding beside that, or
  * beside the vector itself, is none
  */
-export function orthonormal(vectors: readonly Float64Array[], lengths: readonly number[]): Float64Array {
+export function orthonormal(
+  vectors: readonly Float64Array[],
+  lengths: readonly number[],
+  block: Float64Array,
+): Float64Array {
   const size = vectors[0]!.length;
   const basis: Float64Array[] = [];
-  const block = new Float64Array(vectors.length * size);
+  block.fill(0);
   const least = new Map(vectors.map((vector, i) => [vector, rounding * Math.max(norm(vector), lengths[i]!)]));
   let left = vectors;
   while (left.length > 0) {
