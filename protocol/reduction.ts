@@ -65,6 +65,8 @@ export class TreeSum {
   readonly #height: number;
   /** Held nodes are disjoint, so the first leaf names one. */
   readonly #held = new Map<number, { level: number; sums: Float64Array }>();
+  /** Arrays that were added into another: the next widened sum takes one, as new ones would keep the collector busy. */
+  readonly #spare: Float64Array[] = [];
   #length: number | undefined;
 
   constructor(leaves: number) {
@@ -104,14 +106,13 @@ export class TreeSum {
         const sibling = this.#held.get(siblingStart);
         if (sibling?.level !== level) break;
         this.#held.delete(siblingStart);
-        merged = addInto(sibling.sums, merged);
+        const summed = addInto(sibling.sums, merged);
+        if (merged instanceof Float64Array) this.#spare.push(merged);
+        merged = summed;
       }
       first = Math.min(first, siblingStart);
     }
-    this.#held.set(first, {
-      level,
-      sums: merged instanceof Float64Array ? merged : Float64Array.from(merged),
-    });
+    this.#held.set(first, { level, sums: merged instanceof Float64Array ? merged : this.#widened(merged) });
     return true;
   }
 
@@ -147,6 +148,13 @@ export class TreeSum {
     return [...this.#held]
       .sort(([a], [b]) => a - b)
       .map(([start, { level, sums }]) => ({ node: { level, index: start / 2 ** level }, sums }));
+  }
+
+  #widened(sums: Float32Array): Float64Array {
+    const wide = this.#spare.pop();
+    if (!wide) return new Float64Array(sums);
+    wide.set(sums);
+    return wide;
   }
 
   #covers(start: number, level: number): boolean {

@@ -13,6 +13,12 @@ export type ServeShard = (digest: string, shard: number) => Promise<SharedBytes>
 type ThreadOptions = Omit<StartInput, 'shards'>;
 export type SlotsOptions = Omit<ThreadOptions, 'budget'> & GpuOptions & { budget: number };
 
+/**
+ * Three semi-spaces. V8 scavenges when the arrays made since the last scavenge take two of them, but marks the whole
+ * heap, beside the arithmetic, when they take some 8 MiB: downloaded products should meet the first limit.
+ */
+const maxYoungGenerationSizeMb = 6;
+
 /** One arithmetic thread: a pool of one that never ends, because linearizations and engine memory live in it. */
 class Slot {
   #pool = new Piscina({
@@ -24,6 +30,7 @@ class Slot {
     atomics: 'disabled',
     // Below the NATS threads of all processes here: a message is read at once even where every core computes.
     niceIncrement: 5,
+    resourceLimits: { maxYoungGenerationSizeMb },
   });
   #port: MessagePort | undefined;
   #begin: () => Promise<{ value: Started }> = () => Promise.reject(new Error('the slot was not started'));

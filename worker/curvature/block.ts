@@ -26,8 +26,13 @@ export function uploadBlock<T>(
   return { count, slices };
 }
 
-/** The block as K × p values, in one download; frees nothing. */
-export async function downloadBlock<T>(device: Device<T>, layout: ParameterLayout, block: Block<T>) {
+/** The block as K × p values, in one download, which may use `scratch`; frees nothing. */
+export async function downloadBlock<T>(
+  device: Device<T>,
+  layout: ParameterLayout,
+  block: Block<T>,
+  scratch?: Float32Array,
+) {
   const { count } = block;
   const flat = device.tidy(
     () => {
@@ -42,7 +47,7 @@ export async function downloadBlock<T>(device: Device<T>, layout: ParameterLayou
     },
     (tensor) => [tensor],
   );
-  const values = await device.download(flat);
+  const values = await device.download(flat, scratch);
   device.dispose([flat]);
   return values;
 }

@@ -145,17 +145,18 @@ export function multiply<T>(
   return { count: tangent.block.count, slices };
 }
 
-/** `multiply`, downloaded: K × p values in the order of the parameter layout. */
+/** `multiply`, downloaded: K × p values in the order of the parameter layout, in `scratch` if the device likes. */
 export async function product<T>(
   device: Device<T>,
   linearization: Linearization<T>,
   tangent: Tangent<T>,
+  scratch?: Float32Array,
 ): Promise<Float32Array> {
   const block = device.tidy(
     () => multiply(device, linearization, tangent),
     (result) => result.slices,
   );
-  const values = await downloadBlock(device, linearization.bound.layout, block);
+  const values = await downloadBlock(device, linearization.bound.layout, block, scratch);
   device.dispose(block.slices);
   return values;
 }

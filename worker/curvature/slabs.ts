@@ -72,19 +72,21 @@ export function prepareSlabs<T>(
   );
 }
 
-/** `product` for each slab, as one: K × p. */
+/** `product` for each slab, as one: K × p values, in `scratch` if it is given or the device likes. */
 export async function productOfSlabs<T>(
   device: Device<T>,
   linearization: Linearization<T>,
   slabs: readonly Tangent<T>[],
+  scratch?: Float32Array,
 ): Promise<Float32Array> {
-  if (slabs.length === 1) return product(device, linearization, slabs[0]!);
+  if (slabs.length === 1) return product(device, linearization, slabs[0]!, scratch);
   const p = linearization.bound.layout.count;
-  const values = new Float32Array(p * slabs.reduce((sum, { block }) => sum + block.count, 0));
+  const values = scratch ?? new Float32Array(p * slabs.reduce((sum, { block }) => sum + block.count, 0));
   let offset = 0;
   for (const slab of slabs) {
-    values.set(await product(device, linearization, slab), offset);
-    offset += p * slab.block.count;
+    const part = values.subarray(offset, (offset += p * slab.block.count));
+    const found = await product(device, linearization, slab, part);
+    if (found !== part) part.set(found);
   }
   return values;
 }

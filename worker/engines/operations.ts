@@ -65,7 +65,8 @@ export interface ConvolutionOptions {
 /** Operations with a memory: what brings tensors to a device, back from it, and frees them. */
 export interface Device<T> extends Operations<T> {
   upload(values: Float32Array, shape: readonly number[]): T;
-  download(a: T): Promise<Float32Array>;
+  /** Its values. They may lie in `scratch`, of the same length, until that is used again. */
+  download(a: T, scratch?: Float32Array): Promise<Float32Array>;
   /**
    * Runs `work`, then frees every tensor made meanwhile but those that `kept` names; the kept ones live until
    * `dispose`, whatever scope surrounds this one.

@@ -106,7 +106,11 @@ class TfjsEngine implements Engine<tf.Tensor> {
     return this.#run(() => tf.tensor(this.#own(values), [...shape], 'float32'));
   }
 
-  async download(a: tf.Tensor) {
+  async download(a: tf.Tensor, scratch?: Float32Array) {
+    if (scratch && this.#backend instanceof BackendWasm) {
+      scratch.set(this.#backend.typedArrayFromHeap(a));
+      return scratch;
+    }
     try {
       const values = await a.data<'float32'>();
       return this.#backendName === 'tensorflow' && isComputed(this.#backend, a) ? values : this.#own(values);

@@ -32,11 +32,12 @@ export async function multiplyLeaves<T>(
     }
     return nodeSums(sum);
   }
+  const scratch = new Float32Array(vectors.length);
   const slabs = prepareSlabs(engine, bound, vectors, count, operator.columnsFor(operator.input.leafRows));
   try {
     for (const [place, index] of leaves.entries()) {
       const values = await operator.withLinearization(planned[place]!, (linearization) =>
-        productOfSlabs(engine, linearization, slabs),
+        productOfSlabs(engine, linearization, slabs, scratch),
       );
       sum.add({ level: 0, index }, values);
     }
