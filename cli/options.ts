@@ -50,15 +50,14 @@ export function parseBytes(text: string): number {
   return Math.round(Number(number) * (binary ? 1024 : 1000) ** power);
 }
 
-export function parseInteger(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('write a whole number');
-  return Number(text);
-}
+export const parseInteger = (text: string) => wholeNumber(text, 0);
 
-/** A whole number from 1. */
-export function parseCount(text: string): number {
-  const value = parseInteger(text);
-  if (value === 0) throw new InvalidArgumentError('write a whole number from 1');
+export const parseCount = (text: string) => wholeNumber(text, 1);
+
+function wholeNumber(text: string, least: number): number {
+  const value = Number(text);
+  if (!/^\d{1,15}$/.test(text) || value < least)
+    throw new InvalidArgumentError(`write a whole number from ${least}`);
   return value;
 }
 
