@@ -143,8 +143,16 @@ try {
   const rhs = { kind: 'gradient' as const, dataset: 'notebook-logistic', rows: [0] };
   const problem = { type: 'solve', model: 'notebook-logistic', dataset: 'notebook-logistic', rhs } as const;
   const curves: Curve[] = [];
-  for (const name of ['cg', 'newton-cg', 'direct'] as const) {
-    const { report } = await solve({ ...problem, method: { name } });
+  const methods = {
+    cg: { name: 'cg' },
+    'cg, nystrom': { name: 'cg', preconditioner: 'nystrom' },
+    'cg, kfac': { name: 'cg', preconditioner: 'kfac' },
+    minres: { name: 'minres' },
+    'newton-cg': { name: 'newton-cg' },
+    direct: { name: 'direct' },
+  } as const;
+  for (const [name, method] of Object.entries(methods)) {
+    const { report } = await solve({ ...problem, method });
     curves.push({ name, points: report.convergence! });
   }
   const lissa: Curve = { name: 'lissa', points: [] };
@@ -156,6 +164,12 @@ try {
     lissa.points.push({ products: report.products, residual: report.columns![0]!.trueResidual! });
   }
   curves.push(lissa);
+  const arnoldi: Curve = { name: 'arnoldi', points: [] };
+  for (const rank of [2, 5, 10, 20, 30, 40]) {
+    const { report } = await solve({ ...problem, method: { name: 'arnoldi', rank } });
+    arnoldi.points.push({ products: report.products, residual: report.columns![0]!.trueResidual! });
+  }
+  curves.push(arnoldi);
   await draw(
     'solvers',
     curvesFigure(curves, {

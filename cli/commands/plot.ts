@@ -7,6 +7,7 @@ import { spectrumFigure } from '../figures/density.js';
 import { saveFigure } from '../figures/render.js';
 import { command, withClient, type FarmOptions } from '../options.js';
 import { run } from '../terminal/fail.js';
+import { formatNumber } from '../terminal/format.js';
 import { print } from '../terminal/output.js';
 
 export function addPlotCommand(program: Command): void {
@@ -32,17 +33,17 @@ export function addPlotCommand(program: Command): void {
 /** @throws BadRequestError where a job has nothing to draw */
 export function figureOf(report: Report): TopLevelSpec {
   const { request, model, dataset, convergence, spectrum } = report;
-  const on = `${model.name} (p = ${model.parameters}) on ${dataset.name} (n = ${dataset.rows})`;
+  const subtitle = `${model.name} (p = ${formatNumber(model.parameters)}) on ${dataset.name} (n = ${formatNumber(dataset.rows)}): ${report.status}`;
   if (spectrum?.density ?? spectrum?.largest ?? spectrum?.smallest)
-    return spectrumFigure(spectrum, `Spectrum of H: ${on}`);
+    return spectrumFigure(spectrum, { title: 'Spectrum of H', subtitle });
   if (convergence === undefined || convergence.length === 0)
     throw new BadRequestError(`a ${request.type} job has no curve to draw`, {
       hint: 'draw a solve, a fit, or a spectrum with --density or eigenvalues',
     });
   const name = request.type === 'solve' ? request.method.name : request.type;
   return curvesFigure([{ name, points: convergence }], {
-    title: `${name}: ${on}`,
-    subtitle: `${report.status}, job ${report.job}`,
+    title: name,
+    subtitle,
     measure: measureOf(report),
   });
 }

@@ -2,15 +2,20 @@ import type { TopLevelSpec } from 'vega-lite';
 import type { Report } from '../../protocol/jobs.js';
 import { colours } from './render.js';
 
+const height = 300;
+
 /** The spectral density of a spectrum job as an area, with the eigenvalues that were found as ticks; either may be missing. */
-export function spectrumFigure(spectrum: NonNullable<Report['spectrum']>, title: string): TopLevelSpec {
+export function spectrumFigure(
+  spectrum: NonNullable<Report['spectrum']>,
+  { title, subtitle }: { title: string; subtitle: string },
+): TopLevelSpec {
   const { density, largest = [], smallest = [] } = spectrum;
   const eigenvalues = [...largest, ...smallest];
   const values = density?.eigenvalues.map((eigenvalue, i) => ({ eigenvalue, density: density.density[i]! }));
   return {
-    title,
+    title: { text: title, subtitle },
     width: 560,
-    height: 300,
+    height,
     layer: [
       ...(values
         ? [
@@ -25,6 +30,7 @@ export function spectrumFigure(spectrum: NonNullable<Report['spectrum']>, title:
                   type: 'quantitative' as const,
                   title: 'density (square-root scale)',
                   scale: { type: 'sqrt' as const },
+                  stack: null,
                 },
               },
             },
@@ -34,10 +40,11 @@ export function spectrumFigure(spectrum: NonNullable<Report['spectrum']>, title:
         ? [
             {
               data: { values: eigenvalues.map(({ value }) => ({ eigenvalue: value })) },
-              mark: { type: 'tick' as const, color: colours[1]!, thickness: 2, height: 14, yOffset: -7 },
+              mark: { type: 'rule' as const, color: colours[1]!, strokeWidth: 2 },
               encoding: {
                 x: { field: 'eigenvalue', type: 'quantitative' as const, title: 'eigenvalue of H' },
-                y: { value: 300 },
+                y: { value: height },
+                y2: { value: height - 14 },
               },
             },
           ]

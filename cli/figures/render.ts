@@ -3,8 +3,17 @@ import { extname } from 'node:path';
 import { BadFileError, BadRequestError } from '../../protocol/errors.js';
 import type { TopLevelSpec } from 'vega-lite';
 
-/** Colours that people with any colour vision tell apart (Okabe & Ito 2008), the palest left out. */
-export const colours = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000'];
+/** Colours that people with any colour vision tell apart (Okabe & Ito 2008, the palest left out, and a wine red). */
+export const colours = [
+  '#0072B2',
+  '#D55E00',
+  '#009E73',
+  '#CC79A7',
+  '#E69F00',
+  '#56B4E9',
+  '#000000',
+  '#882255',
+];
 
 /** Pixels of a PNG for each unit of the figure. */
 const sharpness = 2;
