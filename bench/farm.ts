@@ -1,14 +1,13 @@
 import { startLocalFarm } from '../cli/farm.js';
 import { DistributedOperator } from '../coordinator/distributed-operator.js';
 import { Farm } from '../coordinator/farm.js';
-import { importDataset } from '../datasets/import.js';
 import { readMnist } from '../datasets/read-mnist.js';
-import { DatasetRegistry, manifestDigest } from '../datasets/registry.js';
-import { openStore } from '../datasets/stores/open-store.js';
+import { manifestDigest } from '../datasets/registry.js';
+import type { Client } from '../protocol/client.js';
 import type { Manifest } from '../protocol/dataset.js';
 import { cutLeaves } from '../protocol/leaves.js';
 import { parameterLayout } from '../protocol/model.js';
-import { Objects } from '../protocol/objects.js';
+import { importRows } from './import-rows.js';
 import { median, normals } from './measure.js';
 import type { BenchRow } from './table.js';
 
@@ -119,16 +118,6 @@ async function withFarm<T>(workers: number, work: (operator: DistributedOperator
   }
 }
 
-export async function importMnist({
-  nc,
-  names,
-}: Awaited<ReturnType<typeof startLocalFarm>>['client']): Promise<Manifest> {
-  const shards = await Objects.open(nc, names.stores.shards);
-  return importDataset({
-    source: await readMnist('train'),
-    name: 'mnist-train',
-    store: openStore('nats:', 'mnist-train', shards),
-    registry: await DatasetRegistry.open(nc, names),
-    shuffleSeed: 0,
-  });
+export async function importMnist(client: Client): Promise<Manifest> {
+  return importRows(client, 'mnist-train', await readMnist('train'));
 }

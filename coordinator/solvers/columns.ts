@@ -158,17 +158,19 @@ export function judge(
   return true;
 }
 
-/** Keeps the better of the answers seen, and hands it out at the end. */
+/** Keeps the best of the answers seen, of which zero is the first, and hands it out at the end. */
 function settle(watched: Watched, residual: number): void {
   const { column, best } = watched;
-  if (best && !(residual < best.residual)) {
-    if (column.status === undefined) return;
-    column.x.set(best.x);
-    column.trueResidual = best.residual;
-  } else if (!Number.isFinite(residual)) {
+  if (!best && !Number.isFinite(residual)) {
     column.x.fill(0);
     column.trueResidual = 1;
     column.status = 'diverged';
+  } else if (!(residual < (best?.residual ?? 1)) && column.status !== 'converged') {
+    if (column.status === undefined) return;
+    if (best) column.x.set(best.x);
+    else column.x.fill(0);
+    column.trueResidual = best?.residual ?? 1;
+    if (!best && column.status === 'precision-limited') column.status = 'stagnated';
   } else {
     column.trueResidual = residual;
     if (column.status !== undefined) return;

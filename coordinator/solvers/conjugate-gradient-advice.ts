@@ -48,7 +48,7 @@ export function conjugateGradientAdvice(
   const stagnated = ended('stagnated');
   if (stagnated.length > 0)
     says.push(
-      `${count(stagnated)} got no nearer for half of all iterations, at a residual of ${residual(stagnated)}: H + λI is singular or nearly so; ` +
+      `${count(stagnated)} got no nearer than a residual of ${residual(stagnated)} (1 is that of s = 0): H + λI is singular or nearly so; ` +
         `raise the damping (now ${show(damping)}).`,
     );
 

@@ -13,6 +13,8 @@ export interface Turned {
   readonly matrix: Matrix;
   /** f(A)·v = Q·diag(f(values))·Qᵀ·v: with f = 1/λ the solution of A·x = v, to about 1e-15·max|f| relative to ‖v‖. */
   apply(f: (value: number) => number, v: ArrayLike<number>): number[];
+  /** The eigenvector of `values[index]`: a column of Q. */
+  axis: (index: number) => number[];
 }
 
 /** A with these eigenvalues and axes turned at random: Q is the product of three Householder reflections. */
@@ -23,14 +25,16 @@ export function turned(values: readonly number[], seed: number): Turned {
       (2 * x.reduce((sum, value, i) => sum + value * u[i]!, 0)) / u.reduce((s, w) => s + w * w, 0);
     return x.map((value, i) => value - along * u[i]!);
   };
+  const turn = (v: number[]) => reflections.reduce(reflect, v);
   return {
     values,
     matrix: withSpectrum([...values], reflections),
     apply(f, v) {
       const along = reflections.toReversed().reduce(reflect, Array.from(v));
       const scaled = along.map((value, i) => value * f(values[i]!));
-      return reflections.reduce(reflect, scaled);
+      return turn(scaled);
     },
+    axis: (index) => turn(values.map((_, i) => (i === index ? 1 : 0))),
   };
 }
 

@@ -33,9 +33,11 @@ export const solveByDirect: SolveBy<'direct'> = async ({ tolerance }, problem, c
   const singular = !solutions.every(Number.isFinite);
   if (singular) solutions.fill(0);
   const { relative } = await residualsOf(withDamping(operator, damping), block, solutions, count);
-  const columns = relative.map((residual): Status =>
-    residual <= tolerance ? 'converged' : singular ? 'indefinite' : 'precision-limited',
-  );
+  const columns = relative.map((residual): Status => {
+    if (residual <= tolerance) return 'converged';
+    if (singular) return 'indefinite';
+    return residual < 1 ? 'precision-limited' : 'stagnated';
+  });
   const worst = Math.max(...relative);
   return {
     solution: {
