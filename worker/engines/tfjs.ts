@@ -77,6 +77,8 @@ class TfjsEngine implements Engine<tf.Tensor> {
   readonly #backendName: string;
   readonly #backend: tf.KernelBackend;
   readonly #packedShapes = new WeakMap<object, string>();
+  /** tfjs-node gives a view another data id. */
+  readonly #viewed = new WeakMap<object, object>();
   readonly #webgpu: Webgpu | undefined;
   #broken: TooLargeError | undefined;
 
@@ -137,8 +139,12 @@ class TfjsEngine implements Engine<tf.Tensor> {
   }
 
   bytesOf(tensors: readonly tf.Tensor[]) {
-    const sizes = new Map(tensors.map(({ dataId, size }) => [dataId, size]));
+    const sizes = new Map(tensors.map((tensor) => [this.#dataOf(tensor), tensor.size]));
     return 4 * [...sizes.values()].reduce((sum, size) => sum + size, 0);
+  }
+
+  #dataOf({ dataId }: tf.Tensor): object {
+    return this.#viewed.get(dataId) ?? dataId;
   }
 
   dispose(tensors: readonly tf.Tensor[]) {
@@ -188,7 +194,9 @@ class TfjsEngine implements Engine<tf.Tensor> {
   }
 
   reshape(a: tf.Tensor, shape: readonly number[]): tf.Tensor {
-    return this.#run(() => tf.reshape(a, [...shape]));
+    const view = this.#run(() => tf.reshape(a, [...shape]));
+    if (this.#backendName === 'tensorflow') this.#viewed.set(view.dataId, this.#dataOf(a));
+    return view;
   }
 
   add(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
