@@ -4,6 +4,7 @@ import { checkAllocated } from '../engines/wasm-memory.js';
 import { expansions, ruleOf } from './gradients/verified.js';
 import { plainProduct } from './gradients/matrix-product.js';
 import type { Tape } from './tape.js';
+import { webgpuKernels } from './webgpu-kernels.js';
 
 type Tensors = Readonly<Record<string, tf.Tensor>>;
 type CustomGradient = Parameters<typeof tf.customGrad>[0];
@@ -27,16 +28,27 @@ const knownCustomGradients = new Set([
 export function recorded<R>(tape: Tape | undefined, work: () => R): R {
   const engine = tf.engine();
   const execute = engine.runKernel.bind(engine);
+  let inKernel = false;
   const native = {
     runKernel: (kernel: string, inputs: tf.NamedTensorMap, attrs?: tf.NamedAttrMap) => {
-      const result = execute<tf.Tensor | tf.Tensor[]>(kernel, inputs, attrs);
-      for (const output of [result].flat()) checkAllocated(output);
-      return result;
+      inKernel = true;
+      try {
+        const substitute = tf.getBackend() === 'webgpu' ? webgpuKernels[kernel] : undefined;
+        const result: tf.Tensor | tf.Tensor[] = substitute
+          ? substitute(inputs, attrs ?? {}, () => execute(kernel, inputs, attrs))
+          : execute(kernel, inputs, attrs);
+        for (const output of [result].flat()) checkAllocated(output);
+        return result;
+      } finally {
+        inKernel = false;
+      }
     },
     read: engine.read.bind(engine),
     readSync: engine.readSync.bind(engine),
   };
   const run = (kernel: string, given: tf.NamedTensorMap, attrs: tf.NamedAttrMap = {}) => {
+    // Some kernels are made of others, as in tfjs-node: the rule of the whole counts, not theirs too.
+    if (inKernel) return execute<tf.Tensor | tf.Tensor[]>(kernel, given, attrs);
     const inputs = present(given);
     const depends = tape ? checkInputs(tape, kernel, inputs) : false;
     if (kernel === tf.BatchMatMul) {
