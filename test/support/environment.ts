@@ -1,14 +1,6 @@
-import { existsSync } from 'node:fs';
 import { TestEnvironment as NodeEnvironment } from 'jest-environment-node';
-import { setTensorflowDefaults } from '../../worker/engines/tensorflow/environment.js';
-
 // Out here, because a test's own `process.env` is a copy that native code does not see.
-setTensorflowDefaults();
-
-// A CPU's Vulkan, of Debian's package chromium. Set out here, because a test's own `process.env` is a copy that native
-// code does not see.
-const swiftShader = '/usr/lib/chromium/vk_swiftshader_icd.json';
-if (existsSync(swiftShader)) process.env.VK_ICD_FILENAMES ??= swiftShader;
+import './native-settings.js';
 
 /**
  * Jest runs tests in a vm context that has typed-array classes of its own; native code and WebAssembly

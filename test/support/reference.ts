@@ -95,21 +95,30 @@ function outputsOf(
 export function referenceGradient(network: Network, theta: ArrayLike<number>, rows: readonly ReferenceRow[]) {
   const gradient = new Float64Array(theta.length);
   let loss = 0;
-  for (const row of rows) {
-    const tape = new Tape();
-    const parameters = Array.from(theta, (value) => tape.node(value));
-    const output = outputsOf(tape, network, parameters, row.x);
-    const atOutput = lossOf(
-      network,
-      output.values.map(({ value }) => value),
-      row,
-    );
-    loss += atOutput.value;
-    for (const [j, scalar] of output.values.entries()) scalar.grad += atOutput.gradient[j]!;
-    tape.backward();
-    for (const [i, { grad }] of parameters.entries()) gradient[i]! += grad;
-  }
+  for (const row of rows)
+    addPulledBack(gradient, network, theta, row.x, (outputs) => {
+      const atOutputs = lossOf(network, outputs, row);
+      loss += atOutputs.value;
+      return atOutputs.gradient;
+    });
   return { loss, gradient };
+}
+
+/** Adds Jᵀ·u to `sum`, with J the derivative of a row's outputs ŷ in θ and u = `cotangent`(ŷ). */
+function addPulledBack(
+  sum: Float64Array,
+  network: Network,
+  theta: ArrayLike<number>,
+  x: ArrayLike<number>,
+  cotangent: (outputs: number[]) => ArrayLike<number>,
+): void {
+  const tape = new Tape();
+  const parameters = Array.from(theta, (value) => tape.node(value));
+  const { values } = outputsOf(tape, network, parameters, x);
+  const seeds = cotangent(values.map(({ value }) => value));
+  for (const [j, scalar] of values.entries()) scalar.grad += seeds[j]!;
+  tape.backward();
+  for (const [i, { grad }] of parameters.entries()) sum[i]! += grad;
 }
 
 /**
@@ -126,34 +135,33 @@ export function referenceHvp(
   return alongLine((t) => referenceGradient(network, moved(theta, v, t), rows).gradient, r);
 }
 
-/** The dense generalised Gauss-Newton matrix Σ Jᵀ·H_L·J, p × p, J and H_L by the same differences as `referenceHvp`. */
+/** Σ Jᵀ·H_L·J·v, the generalised Gauss-Newton product: J·v and H_L·(J·v) by the same differences. */
+export function referenceGaussNewtonProduct(
+  network: Network,
+  theta: ArrayLike<number>,
+  rows: readonly ReferenceRow[],
+  v: ArrayLike<number>,
+  r = 1e-4,
+): Float64Array {
+  const sum = new Float64Array(theta.length);
+  for (const row of rows)
+    addPulledBack(sum, network, theta, row.x, (outputs) => {
+      const along = alongLine((t) => referenceOutputs(network, moved(theta, v, t), row.x), r);
+      return alongLine((t) => lossOf(network, moved(outputs, along, t), row).gradient, r);
+    });
+  return sum;
+}
+
+/** The dense generalised Gauss-Newton matrix, p × p and symmetric. */
 export function referenceGaussNewton(
   network: Network,
   theta: ArrayLike<number>,
   rows: readonly ReferenceRow[],
-  r = 1e-4,
 ): number[][] {
-  const p = theta.length;
-  const unit = (length: number, at: number) => Array.from({ length }, (_, i) => (i === at ? 1 : 0));
-  const matrix = Array.from({ length: p }, () => new Array<number>(p).fill(0));
-  for (const row of rows) {
-    const outputs = referenceOutputs(network, theta, row.x);
-    const jacobian = Array.from({ length: p }, (_, i) =>
-      alongLine((t) => referenceOutputs(network, moved(theta, unit(p, i), t), row.x), r),
-    );
-    const hessian = outputs.map((_, j) =>
-      alongLine((t) => lossOf(network, moved(outputs, unit(outputs.length, j), t), row).gradient, r),
-    );
-    const product = jacobian.map((column) =>
-      hessian.map((line) => line.reduce((sum, value, j) => sum + value * column[j]!, 0)),
-    );
-    jacobian.forEach((left, i) =>
-      product.forEach(
-        (right, k) => (matrix[i]![k]! += left.reduce((sum, value, j) => sum + value * right[j]!, 0)),
-      ),
-    );
-  }
-  return matrix;
+  return Array.from(theta, (_, i) => {
+    const unit = Array.from(theta, (_, j) => (i === j ? 1 : 0));
+    return Array.from(referenceGaussNewtonProduct(network, theta, rows, unit));
+  });
 }
 
 const moved = (from: ArrayLike<number>, v: ArrayLike<number>, t: number) =>

@@ -3,7 +3,7 @@ import { gaussianClusters } from '../../datasets/synthetic.js';
 import { isOnGpu } from '../../worker/engines/names.js';
 import { Slots } from '../../worker/slots.js';
 import type { Sums } from '../../worker/thread-messages.js';
-import { describeEngines } from '../support/engines.js';
+import { describeEngines } from '../support/describe-engines.js';
 import { referenceHvp, relativeError } from '../support/reference.js';
 import { withThreadFarm } from '../support/thread-farm.js';
 import { randomProblem } from './curvature/problem.js';

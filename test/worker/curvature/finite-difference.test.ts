@@ -2,7 +2,7 @@ import { expect, it } from '@jest/globals';
 import type { Network } from '../../../protocol/model.js';
 import { finiteDifference } from '../../../worker/curvature/finite-difference.js';
 import { openEngine } from '../../../worker/engines/select.js';
-import { describeEngines } from '../../support/engines.js';
+import { describeEngines } from '../../support/describe-engines.js';
 import { referenceHvp, relativeError } from '../../support/reference.js';
 import { randomProblem } from './problem.js';
 

@@ -6,7 +6,8 @@ import { rowsOf } from '../../../worker/curvature/batch.js';
 import { kroneckerSums } from '../../../worker/curvature/kronecker.js';
 import { bindNetwork } from '../../../worker/curvature/network.js';
 import { openEngine } from '../../../worker/engines/select.js';
-import { describeEngines, isSlow } from '../../support/engines.js';
+import { describeEngines } from '../../support/describe-engines.js';
+import { isSlow } from '../../support/tested-engines.js';
 import { referenceGaussNewton, relativeError } from '../../support/reference.js';
 import { networkProblem } from './problem.js';
 

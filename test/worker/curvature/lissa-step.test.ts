@@ -4,7 +4,7 @@ import { runLissa } from '../../../worker/curvature/lissa-step.js';
 import { linearize } from '../../../worker/curvature/linearization.js';
 import { bindNetwork } from '../../../worker/curvature/network.js';
 import { openEngine } from '../../../worker/engines/select.js';
-import { describeEngines } from '../../support/engines.js';
+import { describeEngines } from '../../support/describe-engines.js';
 import { referenceHvp, relativeError } from '../../support/reference.js';
 import { randomProblem } from './problem.js';
 

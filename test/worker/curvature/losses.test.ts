@@ -1,109 +1,58 @@
 import { expect, it } from '@jest/globals';
 import { LabelOutOfRangeError, ShapeMismatchError } from '../../../protocol/errors.js';
-import { losses } from '../../../protocol/model.js';
+import type { losses } from '../../../protocol/model.js';
 import { curvatures, type Curvature } from '../../../protocol/requests.js';
-import {
-  evaluate,
-  linearize,
-  prepareTangent,
-  product,
-  selectRows,
-} from '../../../worker/curvature/linearization.js';
+import { linearize, prepareTangent, product } from '../../../worker/curvature/linearization.js';
 import { bindNetwork } from '../../../worker/curvature/network.js';
 import { openEngine } from '../../../worker/engines/select.js';
-import { times } from '../../support/dense.js';
-import { describeEngines, isSlow } from '../../support/engines.js';
-import {
-  referenceGaussNewton,
-  referenceGradient,
-  referenceHvp,
-  relativeError,
-} from '../../support/reference.js';
+import { describeEngines } from '../../support/describe-engines.js';
+import { isSlow } from '../../support/tested-engines.js';
+import { exceeding } from '../../support/largest-errors.js';
+import { referenceHvp, relativeError } from '../../support/reference.js';
+import { lossCheck, lossKinds, lossTolerance } from './loss-cases.js';
 import { randomProblem } from './problem.js';
 import type { Problem } from './problem.js';
 
-/** As for the products of every layer: float32 through a few matrix products, measured at most 1e-6. */
-const tolerance = 3e-6;
-const kinds = [
-  ...losses.map((loss) => ({ loss })),
-  { loss: 'softmaxCrossEntropy', distributions: true },
-] as const;
+const checks = lossKinds.flatMap((kind) =>
+  ['plain', 'weighted'].flatMap((rows) =>
+    curvatures.map((curvature) => {
+      const check = lossCheck(kind, curvature, rows === 'weighted');
+      return { title: kind.title, curvature, rows, check };
+    }),
+  ),
+);
 
 describeEngines('losses on %s', (name) => {
-  /** The product with a block of K vectors, of all rows or of those of `indices`. */
+  /** The product with a block of K vectors. */
   async function multiply(
     { network, parameters, batch }: Problem,
     curvature: Curvature,
     vectors: Float32Array,
     count: number,
-    indices?: Int32Array,
   ) {
     const { engine } = await openEngine(name);
     const before = engine.memory();
     const bound = bindNetwork(engine, network, parameters);
-    const whole = linearize(engine, bound, batch, curvature);
-    const some = indices && selectRows(engine, whole, indices);
+    const linearization = linearize(engine, bound, batch, curvature);
     const tangent = prepareTangent(engine, bound, vectors, count);
-    const values = await product(engine, some ?? whole, tangent);
-    engine.dispose([...bound.held, ...whole.held, ...(some?.held ?? []), ...tangent.held]);
+    const values = await product(engine, linearization, tangent);
+    engine.dispose([...bound.held, ...linearization.held, ...tangent.held]);
     expect(engine.memory()).toEqual(before);
     return values;
   }
 
-  function reference(
-    { network, parameters, referenceRows }: Problem,
-    curvature: Curvature,
-    indices?: Int32Array,
-  ) {
-    const rows = indices ? Array.from(indices, (row) => referenceRows[row]!) : referenceRows;
-    if (curvature === 'hessian')
-      return (v: Float32Array): ArrayLike<number> => referenceHvp(network, parameters, rows, v);
-    const matrix = referenceGaussNewton(network, parameters, rows);
-    return (v: Float32Array) => times(matrix, v);
-  }
-
-  for (const kind of kinds)
-    for (const weighted of isSlow(name) ? [true] : [false, true]) {
-      const title = `${kind.loss}${'distributions' in kind ? ' with distributions' : ''}${weighted ? ', weighted' : ''}`;
-      const problem = (seed: number, size = 1) =>
-        randomProblem(
-          { width: 3, units: [4, 3], activation: 'tanh', useBias: true, weighted, ...kind },
-          7,
-          seed,
-          size,
-        );
-
-      for (const curvature of curvatures)
-        it(`linearize: ${curvature} products with ${title} equal the float64 matrix, K = 1 and 3, and of some rows`, async () => {
-          const p = problem(21);
-          const size = p.parameters.length;
-          for (const indices of [undefined, Int32Array.of(5, 0, 2, 2)]) {
-            const expected = reference(p, curvature, indices);
-            for (const count of isSlow(name) ? [3] : [1, 3]) {
-              const vectors = p.uniform(count * size);
-              const values = await multiply(p, curvature, vectors, count, indices);
-              for (let k = 0; k < count; k++) {
-                const of = (all: Float32Array) => all.subarray(k * size, (k + 1) * size);
-                expect(relativeError(of(values), expected(of(vectors)))).toBeLessThan(tolerance);
-              }
-            }
-          }
-        });
-
-      it(`evaluate: loss and gradient of ${title} equal float64`, async () => {
-        const { engine } = await openEngine(name);
-        const { network, parameters, batch, referenceRows } = problem(22);
-        const bound = bindNetwork(engine, network, parameters);
-        const { loss, gradient } = await evaluate(engine, bound, batch);
-        engine.dispose(bound.held);
-        const expected = referenceGradient(network, parameters, referenceRows);
-        expect(relativeError(gradient, expected.gradient)).toBeLessThan(tolerance);
-        expect(Math.abs(loss - expected.loss)).toBeLessThan(tolerance * Math.abs(expected.loss));
-      });
-    }
+  const weights = isSlow(name) ? ['weighted'] : ['plain', 'weighted'];
+  it.each(checks.filter(({ rows }) => weights.includes(rows)))(
+    'linearize and evaluate: $title, $curvature, $rows rows: equal float64, and so do those of some rows',
+    async ({ check }) => {
+      const { engine } = await openEngine(name);
+      const errors = await check.errors(engine, isSlow(name) ? [3] : [1, 3]);
+      expect(exceeding(errors, lossTolerance)).toEqual({});
+    },
+  );
 
   it('linearize: a Gauss-Newton product is the Hessian product where the network is linear in its parameters', async () => {
-    for (const kind of kinds) {
+    for (const kind of lossKinds) {
       const shape = { width: 3, units: [3], activation: 'linear', useBias: true, ...kind } as const;
       const p = randomProblem(shape, 7, 23);
       const vectors = p.uniform(3 * p.parameters.length);
@@ -134,7 +83,7 @@ describeEngines('losses on %s', (name) => {
   });
 
   it('linearize: logits of ±100 keep every loss finite and at its relative precision', async () => {
-    for (const kind of kinds)
+    for (const kind of lossKinds)
       for (const curvature of curvatures) {
         // exp(ŷ) is past float32 at 89; a distribution has no class whose logit is right.
         const size = kind.loss === 'poisson' ? 15 : 40;
@@ -147,7 +96,8 @@ describeEngines('losses on %s', (name) => {
         const vectors = p.uniform(p.parameters.length);
         const values = await multiply(p, curvature, vectors, 1);
         // A logit of 100 is known to about 1e-5 in float32, and exp makes that a relative error.
-        expect(relativeError(values, reference(p, 'hessian')(vectors))).toBeLessThan(3e-5);
+        const expected = referenceHvp(p.network, p.parameters, p.referenceRows, vectors);
+        expect(relativeError(values, expected)).toBeLessThan(3e-5);
       }
   });
 

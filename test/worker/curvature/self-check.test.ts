@@ -5,7 +5,8 @@ import { curvatures } from '../../../protocol/requests.js';
 import { selfCheck } from '../../../worker/curvature/self-check.js';
 import { openEngine } from '../../../worker/engines/select.js';
 import type { Device } from '../../../worker/engines/operations.js';
-import { engines, isSlow } from '../../support/engines.js';
+import { engines } from '../../support/engines.js';
+import { isSlow } from '../../support/tested-engines.js';
 import { randomProblem } from './problem.js';
 
 /** The same device, with one operation that answers wrongly. */

@@ -3,8 +3,9 @@ import { BadRequestError, UnsupportedError } from '../../../protocol/errors.js';
 import { openEagerEngine, openEngine } from '../../../worker/engines/select.js';
 import type { EngineTensor } from '../../../worker/engines/select.js';
 import { matmulProgram } from '../../../worker/engines/webgpu.js';
-import type { EngineName } from '../../../worker/engines/names.js';
-import { describeEngines, engines } from '../../support/engines.js';
+import { engineNames, type EngineName } from '../../../worker/engines/names.js';
+import { describeEngines } from '../../support/describe-engines.js';
+import { engines } from '../../support/engines.js';
 
 const exact = {
   tanh: Math.tanh,
@@ -55,7 +56,7 @@ describe('openEngine', () => {
   });
 });
 
-describeEngines('%s', body, [...engines, 'onnx-webgpu']);
+describeEngines('%s', body, engineNames);
 
 function body(name: EngineName) {
   it('matmul: a right operand seen through two shapes is read rightly both times', async () => {

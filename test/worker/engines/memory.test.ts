@@ -1,7 +1,7 @@
 import { expect, it } from '@jest/globals';
 import { TooLargeError } from '../../../protocol/errors.js';
 import { openEngine } from '../../../worker/engines/select.js';
-import { describeEngines } from '../../support/engines.js';
+import { describeEngines } from '../../support/describe-engines.js';
 
 // The engines of this file are not used again: what follows such an error could be wrong.
 describeEngines('%s', (name) => {

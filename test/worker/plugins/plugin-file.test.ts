@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { BadFileError, BadRequestError } from '../../../protocol/errors.js';
 import { loadPlugins } from '../../../worker/plugins/plugin-file.js';
-import { expectSecondOrder } from './second-order.js';
+import { expectSecondOrder } from './expect-second-order.js';
 
 let folder: string;
 beforeAll(async () => (folder = await mkdtemp(join(tmpdir(), 'plugins-'))));

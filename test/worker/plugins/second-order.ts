@@ -1,8 +1,10 @@
 import type * as tf from '@tensorflow/tfjs';
-import { expect } from '@jest/globals';
+import type { ParameterLayout } from '../../../protocol/model.js';
 import { pluginLayout } from '../../../protocol/plugin-model.js';
+import { generator } from '../../../protocol/random.js';
 import type { Batch } from '../../../worker/curvature/batch.js';
-import { openEagerEngine } from '../../../worker/engines/select.js';
+import { split } from '../../../worker/curvature/vectors.js';
+import type { Engine } from '../../../worker/engines/engine.js';
 import {
   bindObjective,
   evaluate,
@@ -11,7 +13,7 @@ import {
   rowDerivatives,
 } from '../../../worker/plugins/linearization.js';
 import type { Loss } from '../../../worker/plugins/objective.js';
-import { generator } from '../../../protocol/random.js';
+import { LargestErrors } from '../../support/largest-errors.js';
 
 export interface Case {
   parameters: Record<string, number[]>;
@@ -27,9 +29,6 @@ export interface Case {
   range?: [number, number];
 }
 
-/** Kernels that the losses of all cases asked for. */
-export const kernelsSeen = new Set<string>();
-
 function uniform(count: number, seed: number, [low, high]: [number, number]): number[] {
   const random = generator(seed);
   return Array.from({ length: count }, () =>
@@ -37,29 +36,30 @@ function uniform(count: number, seed: number, [low, high]: [number, number]): nu
   );
 }
 
-/** Remembers the kernels that the loss itself asks for. */
-const watched =
-  (loss: Loss): Loss =>
-  (operations, ...inputs) => {
-    const engine = operations.engine();
-    const hooked = engine.runKernel.bind(engine);
-    const spy = (kernel: string, given: tf.NamedTensorMap, attrs?: tf.NamedAttrMap) => {
-      kernelsSeen.add(kernel);
-      return hooked(kernel, given, attrs);
-    };
-    Object.assign(engine, { runKernel: spy });
-    return loss(operations, ...inputs);
-  };
+/** float32 arithmetic at these sizes loses up to some 1e-6 of the largest terms. */
+export const kernelTolerance = 2e-5;
+
+/** θ, rows and directions of a case with its float64 answers, which all engines share. */
+interface Answers {
+  layout: ParameterLayout;
+  theta: number[];
+  batch: Batch;
+  /** K × p */
+  vectors: number[];
+  loss: number;
+  gradient: number[];
+  /** For each direction: p values, and one a row. */
+  products: number[][];
+  rowDerivatives: number[][];
+}
+const answers = new WeakMap<Case, Answers>();
+const count = 2;
 
 /**
- * Loss, gradient, products and row derivatives against differences of the reference in float64:
- * (f(θ+he+rv) − f(θ+he−rv) − f(θ−he+rv) + f(θ−he−rv)) / 4hr is right to about 1e-7 of the third and fourth
- * derivatives. float32 arithmetic at these sizes loses up to some 1e-6 of the largest terms: `tolerance`, relative in
- * norm, covers both. Nothing may stay on the device.
+ * Loss, gradient, products and row derivatives by differences of the reference:
+ * (f(θ+he+rv) − f(θ+he−rv) − f(θ−he+rv) + f(θ−he−rv)) / 4hr is right to about 1e-7 of the third and fourth derivatives.
  */
-export async function expectSecondOrder(engineName: string, given: Case, tolerance = 2e-5): Promise<void> {
-  const { engine } = await openEagerEngine(engineName);
-  const before = engine.memory();
+function answersOf(given: Case): Answers {
   const { rows = 3, width, classes, range = [-1.2, 1.2] } = given;
   const layout = pluginLayout({
     name: 'case',
@@ -77,38 +77,70 @@ export async function expectSecondOrder(engineName: string, given: Case, toleran
     given.reference(cut(values), features.slice(row * width, (row + 1) * width), [labels[row]!]);
   const total = (values: number[]) => labels.reduce((sum, _, row) => sum + rowLoss(values, row), 0);
 
-  const objective = { parameters: given.parameters, loss: watched(given.loss) };
-  const bound = bindObjective(engine, objective, layout, [width], Float32Array.from(theta));
-  const { loss, gradient } = await evaluate(engine, bound, batch);
-  expect(Math.abs(loss - total(theta))).toBeLessThan(tolerance * Math.max(1, Math.abs(total(theta))));
   const h = 1e-4;
   const moved = (values: number[], i: number, step: number) =>
     values.map((value, j) => (j === i ? value + step : value));
-  const differences = theta.map((_, i) => (total(moved(theta, i, h)) - total(moved(theta, i, -h))) / (2 * h));
-  expectClose(gradient, differences, tolerance);
+  const slopes = (f: (values: number[]) => number) =>
+    theta.map((_, i) => (f(moved(theta, i, h)) - f(moved(theta, i, -h))) / (2 * h));
+  const vectors = uniform(count * layout.count, 4, [-1, 1]);
+  const directions = [0, 1].map((k) => vectors.slice(k * layout.count, (k + 1) * layout.count));
+  const alongs = directions.map((v) => (f: (values: number[]) => number, values: number[]) => {
+    const at = (r: number) => f(values.map((value, i) => value + r * v[i]!));
+    return (at(h) - at(-h)) / (2 * h);
+  });
+  return {
+    layout,
+    theta,
+    batch,
+    vectors,
+    loss: total(theta),
+    gradient: slopes(total),
+    products: alongs.map((along) => slopes((values) => along(total, values))),
+    rowDerivatives: alongs.map((along) =>
+      labels.map((_, row) => along((values) => rowLoss(values, row), theta)),
+    ),
+  };
+}
 
-  const vectors = uniform(2 * layout.count, 4, [-1, 1]);
+/** Relative errors of an engine, in norm, and the kernels that the loss asked for. */
+export async function secondOrderErrors(engine: Engine<tf.Tensor>, given: Case) {
+  const wanted = answers.get(given) ?? answersOf(given);
+  answers.set(given, wanted);
+  const { layout, batch, theta, vectors } = wanted;
+  const kernels = new Set<string>();
+  const objective = { parameters: given.parameters, loss: watched(given.loss, kernels) };
+  const errors = new LargestErrors<'loss' | 'gradient' | 'product' | 'row derivatives'>();
+
+  const bound = bindObjective(engine, objective, layout, [given.width], Float32Array.from(theta));
+  const { loss, gradient } = await evaluate(engine, bound, batch);
+  errors.note('loss', Math.abs(loss - wanted.loss) / Math.max(1, Math.abs(wanted.loss)));
+  errors.note('gradient', distance(gradient, wanted.gradient));
   const linearization = linearize(engine, bound, batch);
-  const products = await product(engine, linearization, Float32Array.from(vectors), 2);
-  const derivatives = await rowDerivatives(engine, linearization, Float32Array.from(vectors), 2);
-  for (const k of [0, 1]) {
-    const v = vectors.slice(k * layout.count, (k + 1) * layout.count);
-    const along = (values: number[], r: number) => values.map((value, i) => value + r * v[i]!);
-    const slope = (values: number[]) => (total(along(values, h)) - total(along(values, -h))) / (2 * h);
-    const wanted = theta.map((_, i) => (slope(moved(theta, i, h)) - slope(moved(theta, i, -h))) / (2 * h));
-    expectClose(products.subarray(k * layout.count, (k + 1) * layout.count), wanted, tolerance);
-    const rowSlopes = labels.map(
-      (_, row) => (rowLoss(along(theta, h), row) - rowLoss(along(theta, -h), row)) / (2 * h),
-    );
-    expectClose(derivatives.subarray(k * rows, (k + 1) * rows), rowSlopes, tolerance);
-  }
+  const products = await product(engine, linearization, Float32Array.from(vectors), count);
+  for (const [k, found] of split(products, count).entries())
+    errors.note('product', distance(found, wanted.products[k]!));
+  const derivatives = await rowDerivatives(engine, linearization, Float32Array.from(vectors), count);
+  for (const [k, found] of split(derivatives, count).entries())
+    errors.note('row derivatives', distance(found, wanted.rowDerivatives[k]!));
   linearization.tape.dispose();
   engine.dispose(bound.held);
-  expect(engine.memory()).toEqual(before);
+  return { errors: errors.of, kernels };
 }
 
-function expectClose(actual: Float32Array, wanted: number[], tolerance: number) {
-  const size = Math.hypot(...wanted);
-  const off = Math.hypot(...wanted.map((value, i) => value - actual[i]!));
-  expect(off).toBeLessThanOrEqual(tolerance * Math.max(size, 1e-2));
-}
+/** The loss, which now tells what kernels it asks for. */
+const watched =
+  (loss: Loss, kernels: Set<string>): Loss =>
+  (operations, ...inputs) => {
+    const engine = operations.engine();
+    const hooked = engine.runKernel.bind(engine);
+    const spy = (kernel: string, given: tf.NamedTensorMap, attrs?: tf.NamedAttrMap) => {
+      kernels.add(kernel);
+      return hooked(kernel, given, attrs);
+    };
+    Object.assign(engine, { runKernel: spy });
+    return loss(operations, ...inputs);
+  };
+
+/** ‖found − wanted‖ ÷ ‖wanted‖, of which no less than 0.01 counts. */
+const distance = (found: Float32Array, wanted: number[]) =>
+  Math.hypot(...wanted.map((value, i) => value - found[i]!)) / Math.max(Math.hypot(...wanted), 1e-2);

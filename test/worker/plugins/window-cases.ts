@@ -1,6 +1,5 @@
 import type * as tf from '@tensorflow/tfjs';
-import { describe, it } from '@jest/globals';
-import { expectSecondOrder, type Case } from './second-order.js';
+import type { Case } from './second-order.js';
 
 type Image = number[][][];
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
@@ -160,42 +159,39 @@ function pool({ size, stride, same }: Window, kind: 'max' | 'average'): Case {
   };
 }
 
-const undilated = Object.entries(windows).filter(([name]) => name !== 'dilated');
-describe.each(['cpu', 'wasm'])('second derivatives of windows on %s', (engine) => {
-  it.each(Object.entries(windows))('conv2d: %s', async (_, window) => {
-    await expectSecondOrder(engine, convolution(window, false));
-    await expectSecondOrder(engine, convolution(window, true));
-  });
-  it.each(
-    Object.entries(windows).filter(
-      ([
-        ,
-        {
-          stride: [a, b],
-        },
-      ]) => a === b,
+/** Along one axis. */
+const line: Case = {
+  parameters: { kernel: [3, 2, 2] },
+  width: 12,
+  loss: (t, { kernel }, x) => {
+    const lines: tf.Tensor3D = t.reshape(x, [-1, 6, 2]);
+    return t.sum(t.tanh(t.conv1d(lines, kernel as tf.Tensor3D, 1, 'valid')), [1, 2]);
+  },
+  reference: ({ kernel }, x) =>
+    sum(
+      range(4).flatMap((at) =>
+        range(2).map((unit) => Math.tanh(sum(range(6).map((k) => x[at * 2 + k]! * kernel![k * 2 + unit]!)))),
+      ),
     ),
-  )('depthwiseConv2d: %s', async (_, window) => {
-    await expectSecondOrder(engine, depthwise(window, 1, false));
-    await expectSecondOrder(engine, depthwise(window, 2, true));
-  });
-  it.each(undilated)('maxPool: %s', (_, window) => expectSecondOrder(engine, pool(window, 'max')));
-  it.each(undilated)('avgPool: %s', (_, window) => expectSecondOrder(engine, pool(window, 'average')));
-  it('conv1d: a kernel of 3', () =>
-    expectSecondOrder(engine, {
-      parameters: { kernel: [3, 2, 2] },
-      width: 12,
-      loss: (t, { kernel }, x) => {
-        const lines: tf.Tensor3D = t.reshape(x, [-1, 6, 2]);
-        return t.sum(t.tanh(t.conv1d(lines, kernel as tf.Tensor3D, 1, 'valid')), [1, 2]);
-      },
-      reference: ({ kernel }, x) =>
-        sum(
-          range(4).flatMap((at) =>
-            range(2).map((unit) =>
-              Math.tanh(sum(range(6).map((k) => x[at * 2 + k]! * kernel![k * 2 + unit]!))),
-            ),
-          ),
-        ),
-    }));
-});
+};
+
+const undilated = Object.entries(windows).filter(([name]) => name !== 'dilated');
+const square = Object.entries(windows).filter(([, { stride }]) => stride[0] === stride[1]);
+
+const cases: [string, Case][] = [
+  ...Object.entries(windows).flatMap(([name, window]): [string, Case][] => [
+    [`conv2d: ${name}`, convolution(window, false)],
+    [`fused conv2d: ${name}`, convolution(window, true)],
+  ]),
+  ...square.flatMap(([name, window]): [string, Case][] => [
+    [`depthwiseConv2d: ${name}`, depthwise(window, 1, false)],
+    [`fused depthwiseConv2d: ${name}`, depthwise(window, 2, true)],
+  ]),
+  ...undilated.flatMap(([name, window]): [string, Case][] => [
+    [`maxPool: ${name}`, pool(window, 'max')],
+    [`avgPool: ${name}`, pool(window, 'average')],
+  ]),
+  ['conv1d: a kernel of 3', line],
+];
+
+export const windowCases: Record<string, Case> = Object.fromEntries(cases);
