@@ -1,8 +1,9 @@
 import type { Network } from '../../protocol/model.js';
 import type { Device } from '../engines/operations.js';
 import type { Batch } from './batch.js';
+import { atBothEnds } from './displaced.js';
 import { evaluate } from './linearization.js';
-import { bindNetwork } from './network.js';
+import type { BoundNetwork } from './network.js';
 
 /**
  * Σ over the rows of ∇²ℓ times each of the K rows of `vectors` (K × p), by central differences of the gradient sum:
@@ -17,32 +18,23 @@ export async function finiteDifference<T>(
   count: number,
   step: number,
 ): Promise<Float32Array> {
-  const size = parameters.length;
-  const products = new Float32Array(count * size);
-  for (let k = 0; k < count; k++) {
-    const v = vectors.subarray(k * size, (k + 1) * size);
-    const ahead = await gradientAt(device, network, displaced(parameters, v, step), batch);
-    const behind = await gradientAt(device, network, displaced(parameters, v, -step), batch);
-    for (let i = 0; i < size; i++) products[k * size + i] = (ahead[i]! - behind[i]!) / (2 * step);
+  const products = new Float32Array(count * parameters.length);
+  const gradientAt = async (bound: BoundNetwork<T>) => (await evaluate(device, bound, batch)).gradient;
+  let offset = 0;
+  for await (const { ahead, behind } of atBothEnds(
+    device,
+    network,
+    parameters,
+    vectors,
+    count,
+    step,
+    gradientAt,
+  )) {
+    products.set(
+      ahead.map((value, i) => (value - behind[i]!) / (2 * step)),
+      offset,
+    );
+    offset += parameters.length;
   }
   return products;
-}
-
-/** θ + r·v, rounded once. */
-export function displaced(parameters: Float32Array, v: Float32Array, step: number): Float32Array {
-  return parameters.map((parameter, i) => parameter + step * v[i]!);
-}
-
-async function gradientAt<T>(
-  device: Device<T>,
-  network: Network,
-  parameters: Float32Array,
-  batch: Batch,
-): Promise<Float32Array> {
-  const bound = bindNetwork(device, network, parameters);
-  try {
-    return (await evaluate(device, bound, batch)).gradient;
-  } finally {
-    device.dispose(bound.held);
-  }
 }

@@ -3,7 +3,7 @@ import type { Device } from '../engines/operations.js';
 import { uploadBatch } from './batch.js';
 import type { Batch } from './batch.js';
 import { downloadBlock } from './block.js';
-import { displaced } from './finite-difference.js';
+import { atBothEnds } from './displaced.js';
 import { forward } from './graph.js';
 import { evaluateLoss } from './losses.js';
 import { bindNetwork } from './network.js';
@@ -23,40 +23,48 @@ export async function gaussNewtonDifference<T>(
   count: number,
   step: number,
 ): Promise<Float32Array> {
-  const size = parameters.length;
-  const products = new Float32Array(count * size);
+  const products = new Float32Array(count * parameters.length);
   const bound = bindNetwork(device, network, parameters);
-  for (let k = 0; k < count; k++) {
-    const v = vectors.subarray(k * size, (k + 1) * size);
-    const [ahead, behind] = [step, -step].map((r) =>
-      bindNetwork(device, network, displaced(parameters, v, r)),
+  const outputsAt = (moved: BoundNetwork<T>) =>
+    device.tidy(
+      () => forward(device, moved.graph, uploadBatch(device, network, batch).features).output,
+      (outputs) => [outputs],
     );
+  let offset = 0;
+  for await (const { ahead, behind } of atBothEnds(
+    device,
+    network,
+    parameters,
+    vectors,
+    count,
+    step,
+    outputsAt,
+  )) {
     const slices = device.tidy(
-      () => alongOne(device, bound, ahead!, behind!, batch, step),
+      () => alongOne(device, bound, ahead, behind, batch, step),
       (tensors) => tensors,
     );
-    products.set(await downloadBlock(device, bound.layout, { count: 1, slices }), k * size);
-    device.dispose([...ahead!.held, ...behind!.held, ...slices]);
+    products.set(await downloadBlock(device, bound.layout, { count: 1, slices }), offset);
+    device.dispose([ahead, behind, ...slices]);
+    offset += parameters.length;
   }
   device.dispose(bound.held);
   return products;
 }
 
+/** `ahead` and `behind` are the outputs f at both ends. */
 function alongOne<T>(
   device: Device<T>,
   bound: BoundNetwork<T>,
-  ahead: BoundNetwork<T>,
-  behind: BoundNetwork<T>,
+  ahead: T,
+  behind: T,
   batch: Batch,
   step: number,
 ): readonly T[] {
   const { features, labels, weights } = uploadBatch(device, bound.network, batch);
   const pass = forward(device, bound.graph, features);
   const outputs = pass.output;
-  const half = device.scale(
-    device.sub(forward(device, ahead.graph, features).output, forward(device, behind.graph, features).output),
-    0.5,
-  );
+  const half = device.scale(device.sub(ahead, behind), 0.5);
   const gradientAt = (at: T) => evaluateLoss(device, bound.network, at, labels, weights).gradient;
   const difference = device.sub(gradientAt(device.add(outputs, half)), gradientAt(device.sub(outputs, half)));
   return pass.backward(device.scale(difference, 1 / (2 * step))).flatMap((layer) => layer?.slices ?? []);

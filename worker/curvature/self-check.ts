@@ -1,8 +1,8 @@
-import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { SelfCheckError } from '../../protocol/errors.js';
 import type { SelfCheck } from '../../protocol/jobs.js';
 import type { Network, ParameterLayout } from '../../protocol/model.js';
 import type { Curvature } from '../../protocol/requests.js';
+import { generator } from '../../protocol/random.js';
 import type { Device } from '../engines/operations.js';
 import { rowsOf } from './batch.js';
 import type { Batch } from './batch.js';
@@ -104,7 +104,7 @@ function directions(layout: ParameterLayout, parameters: Float32Array) {
   const layers = [...new Set(layout.slices.map(({ name }) => layerOf(name)))];
   const count = layers.length + 1;
   const vectors = new Float32Array(count * layout.count);
-  const random = xoroshiro128plus(1);
+  const random = generator(1);
   for (const [k, layer] of layers.entries()) {
     const own = layout.slices.filter(({ name }) => layerOf(name) === layer);
     const from = own[0]!.offset;

@@ -6,7 +6,7 @@ import { cutLeaves, type Leaf } from '../../protocol/leaves.js';
 import { pluginLayout, type PluginNetwork } from '../../protocol/plugin-model.js';
 import { TreeSum } from '../../protocol/reduction.js';
 import { rowsOf, type Batch } from '../curvature/batch.js';
-import { displaced } from '../curvature/finite-difference.js';
+import { displaced } from '../curvature/displaced.js';
 import type { Engine } from '../engines/engine.js';
 import type { ShardClient } from '../shard-client.js';
 import { cutMinibatches, runOnHost } from '../tasks/chain.js';

@@ -3,7 +3,7 @@ import { SelfCheckError } from '../../protocol/errors.js';
 import type { ParameterLayout } from '../../protocol/model.js';
 import { generator } from '../../protocol/random.js';
 import { rowsOf, type Batch } from '../curvature/batch.js';
-import { displaced } from '../curvature/finite-difference.js';
+import { displaced } from '../curvature/displaced.js';
 import type { SelfCheck } from '../../protocol/jobs.js';
 import { distance, dot, norm, ofSameSize, split } from '../curvature/vectors.js';
 import type { Engine } from '../engines/engine.js';
