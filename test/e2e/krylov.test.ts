@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { symmetricEigen } from '../../coordinator/dense/symmetric-eigen.js';
-import { readMnist } from '../../datasets/read-mnist.js';
-import { fromMemory, gaussianClusters, linearRegression } from '../../datasets/synthetic.js';
+import { gaussianClusters, linearRegression } from '../../datasets/synthetic.js';
 import type { Network } from '../../protocol/model.js';
 import type { RequestInput } from '../../protocol/requests.js';
 import { relativeError, shifted, solveDense, times, type Matrix } from '../support/dense.js';
+import { firstDigits } from '../support/datasets.js';
 import { TestFarm } from '../support/farm.js';
 import { referenceHvp } from '../support/reference.js';
 import { normals } from '../support/spectra.js';
@@ -155,15 +155,7 @@ describe('digits', () => {
   } satisfies Partial<SolveInput>;
 
   beforeAll(async () => {
-    const features = new Float32Array(count * width);
-    const labels = new Int32Array(count);
-    for await (const batch of await readMnist('train')) {
-      const taken = Math.min(batch.rows, count - batch.firstRow);
-      features.set(batch.features.subarray(0, taken * width), batch.firstRow * width);
-      labels.set((batch.labels as Int32Array).subarray(0, taken), batch.firstRow);
-      if (batch.firstRow + batch.rows >= count) break;
-    }
-    await farm.importRows('digits', fromMemory(features, labels, { kind: 'class', classes: 10 }), 200);
+    await farm.importRows('digits', await firstDigits(count), 200);
     const theta = normals(785 * 10, 8).map((value) => 0.03 * value);
     await farm.putModel('digits', network, theta);
   });

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Manifest } from '../../protocol/dataset.js';
 import type { RowSource } from '../../datasets/rows.js';
+import { readMnist } from '../../datasets/read-mnist.js';
+import { fromMemory, type MemoryRows } from '../../datasets/synthetic.js';
 import { decodeShard, type DecodedShard } from '../../datasets/shard-reader.js';
 import { fetchShard } from '../../datasets/stores/open-store.js';
 import type { ShardStore } from '../../datasets/stores/shard-store.js';
@@ -51,4 +53,17 @@ export async function readShards(store: ShardStore, manifest: Manifest): Promise
   for (let index = 0; index < manifest.shards.length; index++)
     shards.push(decodeShard(await fetchShard(store, manifest, index), manifest, index));
   return shards;
+}
+
+/** The first `count` digits of MNIST's training set, as rows in memory. */
+export async function firstDigits(count: number): Promise<MemoryRows> {
+  const features = new Float32Array(count * 784);
+  const labels = new Int32Array(count);
+  for await (const batch of await readMnist('train')) {
+    const taken = Math.min(batch.rows, count - batch.firstRow);
+    features.set(batch.features.subarray(0, taken * 784), batch.firstRow * 784);
+    labels.set((batch.labels as Int32Array).subarray(0, taken), batch.firstRow);
+    if (batch.firstRow + batch.rows >= count) break;
+  }
+  return fromMemory(features, labels, { kind: 'class', classes: 10 });
 }
