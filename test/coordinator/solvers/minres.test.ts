@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { readFileSync } from 'node:fs';
 import { minres } from '../../../coordinator/solvers/minres.js';
 import { denseOperator, diagonal, relativeError, shifted, times } from '../../support/dense.js';
 import { dependent, families, indefinite, normals, singular, turned } from '../../support/spectra.js';
@@ -10,7 +11,33 @@ const inverse = (value: number) => 1 / value;
 /** The pseudo-inverse's: zero where the eigenvalue is. */
 const pseudoInverse = (value: number) => (value === 0 ? 0 : 1 / value);
 
+interface ScipyProblem {
+  size: number;
+  shift: number;
+  x: number[];
+  residuals: number[];
+}
+// Written by test/fixtures/minres.py with SciPy.
+const scipy = (JSON.parse(readFileSync('test/fixtures/minres.json', 'utf8')) as { problems: ScipyProblem[] })
+  .problems;
+
 describe('minres', () => {
+  it.each(scipy)(
+    'minres: SciPy’s residuals on $size equations, shift $shift',
+    async ({ size, shift, x, residuals }) => {
+      const matrix = Array.from({ length: size }, (_, i) =>
+        Array.from({ length: size }, (_, j) => Math.cos((i + 1) * (j + 1)) + (i === j ? shift : 0)),
+      );
+      const v = new Float64Array(size).fill(1);
+      const solution = await minres(denseOperator(matrix), v, { ...defaults, tolerance: 1e-10 });
+      // The iterates are unique; rounding parts two programs where Lanczos vectors lose their orthogonality, beyond ten or so.
+      for (const [i, residual] of residuals.slice(0, 10).entries())
+        if (residual > 1e-9) expect(Math.abs(solution.residualHistory[i]! / residual - 1)).toBeLessThan(1e-6);
+      // Either is within 1e-8 of the solution: SciPy's residual is at most 2.3e-9, the least eigenvalue 0.05.
+      expect(relativeError(solution.solutions, x)).toBeLessThan(1e-7);
+    },
+  );
+
   it('minres: solves the tridiagonal example of three unknowns in three products', async () => {
     const matrix = [
       [4, 1, 0],
