@@ -9,23 +9,27 @@ export type MatrixProduct = (a: Float64Array, b: Float64Array, inner: number) =>
  * package is not there, ml-matrix, which is some 30 times slower.
  */
 export async function openMatrixProduct(): Promise<{ product: MatrixProduct; by: string }> {
-  try {
-    const { InferenceSession, Tensor } = await import('onnxruntime-node');
-    const session = await InferenceSession.create(gemm(), { intraOpNumThreads: 1 });
-    const product: MatrixProduct = async (a, b, inner) => {
-      const matrix = (values: Float64Array) => new Tensor('float64', values, [values.length / inner, inner]);
-      const { C } = await session.run({ A: matrix(a), B: matrix(b) });
-      return C!.data as Float64Array;
-    };
-    return { product, by: 'onnxruntime' };
-  } catch {
-    const matrix = (values: Float64Array, inner: number) =>
-      Matrix.from1DArray(values.length / inner, inner, values);
-    const product: MatrixProduct = (a, b, inner) =>
-      Promise.resolve(Float64Array.from(matrix(a, inner).mmul(matrix(b, inner).transpose()).to1DArray()));
-    return { product, by: 'ml-matrix' };
-  }
+  return onnxProduct().then(
+    (product) => ({ product, by: 'onnxruntime' }),
+    () => ({ product: plainProduct, by: 'ml-matrix' }),
+  );
 }
+
+/** Rejects where onnxruntime-node is not installed. */
+export async function onnxProduct(): Promise<MatrixProduct> {
+  const { InferenceSession, Tensor } = await import('onnxruntime-node');
+  const session = await InferenceSession.create(gemm(), { intraOpNumThreads: 1 });
+  return async (a, b, inner) => {
+    const matrix = (values: Float64Array) => new Tensor('float64', values, [values.length / inner, inner]);
+    const { C } = await session.run({ A: matrix(a), B: matrix(b) });
+    return C!.data as Float64Array;
+  };
+}
+
+export const plainProduct: MatrixProduct = (a, b, inner) => {
+  const matrix = (values: Float64Array) => Matrix.from1DArray(values.length / inner, inner, values);
+  return Promise.resolve(Float64Array.from(matrix(a).mmul(matrix(b).transpose()).to1DArray()));
+};
 
 const float64 = 11;
 const integerAttribute = 2;
