@@ -1,7 +1,7 @@
 import type { Operations } from '../engines/operations.js';
 import { addPresent, mapEachTangent, mulEachTangent, sumOfPositions } from './layer.js';
 import type { Layer, ParameterDirections, TangentMaps } from './layer.js';
-import { cycled } from './windows.js';
+import { cycled } from '../windows.js';
 
 export interface AffineParameters<T> {
   /** 1 × channels each. */

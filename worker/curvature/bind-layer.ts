@@ -13,7 +13,7 @@ import { averageMap, copyMap, linearLayer } from './linear.js';
 import { maxPoolingLayer } from './max-pooling.js';
 import { addLayer, concatenateLayer, multiplyLayer } from './merges.js';
 import { normaliseLayer } from './normalise.js';
-import { cycled, windowGeometry } from './windows.js';
+import { cycled, windowGeometry } from '../windows.js';
 
 /**
  * A described layer as layers of the curvature maps, to be run one after the other: the first takes its inputs. None,

@@ -9,8 +9,8 @@ import {
   sumOfRows,
 } from './layer.js';
 import type { Layer, ParameterDirections, TangentMaps } from './layer.js';
-import { cycled, inputSize, positionsOf, repeated, tapsOf, windowIndices } from './windows.js';
-import type { WindowGeometry } from './windows.js';
+import { cycled, inputSize, positionsOf, repeated, tapsOf, windowIndices } from '../windows.js';
+import type { WindowGeometry } from '../windows.js';
 
 export interface DepthwiseParameters<T> {
   /** (taps·channels) × multiplier */

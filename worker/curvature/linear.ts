@@ -1,8 +1,8 @@
 import type { Operations } from '../engines/operations.js';
 import { inTwoSteps, mapEachTangent, sumOfAxis, withoutParameters } from './layer.js';
 import type { Layer, TangentMaps } from './layer.js';
-import { inputSize, positionsOf, repeated, tapsOf, windowIndices, windowsOfPlaces } from './windows.js';
-import type { WindowGeometry } from './windows.js';
+import { inputSize, positionsOf, repeated, tapsOf, windowIndices, windowsOfPlaces } from '../windows.js';
+import type { WindowGeometry } from '../windows.js';
 
 export interface LinearMap<T> {
   /** Values of a row before and after. */

@@ -1,8 +1,8 @@
 import type { Operations } from '../engines/operations.js';
 import { mapEachTangent, matrixShape, mulEachTangent, withoutParameters } from './layer.js';
 import type { Layer, TangentMaps } from './layer.js';
-import { inputSize, positionsOf, repeated, tapsOf, windowIndices } from './windows.js';
-import type { WindowGeometry } from './windows.js';
+import { inputSize, positionsOf, repeated, tapsOf, windowIndices } from '../windows.js';
+import type { WindowGeometry } from '../windows.js';
 
 /**
  * The largest value of each window; of equal ones the first counts, as in TensorFlow.js. Where the largest stays the

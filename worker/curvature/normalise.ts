@@ -1,7 +1,7 @@
 import type { Operations } from '../engines/operations.js';
 import { mapEachTangent, matrixShape, mulEachTangent, sumOfAxis, withoutParameters } from './layer.js';
 import type { Layer, TangentMaps } from './layer.js';
-import { repeated } from './windows.js';
+import { repeated } from '../windows.js';
 
 /**
  * x̂ = (x − μ)·r with r = 1/√(σ² + ε), mean and variance over the last axis (Ba and others 2016), without γ and β.

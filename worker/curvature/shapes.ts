@@ -1,5 +1,6 @@
 import { sizeOf } from '../../protocol/shapes.js';
 import type { Device } from '../engines/operations.js';
+import { inputSize, positionsOf, tapsOf } from '../windows.js';
 
 type Shape = readonly number[];
 
@@ -43,12 +44,15 @@ export class Shapes implements Device<Shape> {
   scatterColumns = (a: Shape, _indices: Int32Array, columns: number) => this.#make([a[0]!, columns]);
   lookupRows = (a: Shape, ids: Shape) => this.#make([sizeOf(ids), a[1]!]);
   scatterRows = (a: Shape, _ids: Shape, rows: number) => this.#make([rows, a[1]!]);
-  conv2d: Device<Shape>['conv2d'] = (a, kernel, { strides, dilation, padding }) => {
-    const [height, width] = [0, 1].map((axis) => {
-      const length = a[axis + 1]! + padding[axis]![0] + padding[axis]![1];
-      return Math.floor((length - (kernel[axis]! - 1) * dilation[axis]! - 1) / strides[axis]!) + 1;
-    });
-    return this.#make([a[0]!, height!, width!, kernel[3]!]);
+  /** What an engine makes on its way is its own. */
+  windows = (a: Shape) => a;
+  convolve: Device<Shape>['convolve'] = (windows, kernels, geometry) =>
+    this.#make([windows[0]!, positionsOf(geometry) * kernels[1]!]);
+  convolveBack: Device<Shape>['convolveBack'] = (delta, kernels, geometry) =>
+    this.#make([delta[0]!, (inputSize(geometry) * kernels[1]!) / geometry.filters]);
+  kernelGradient: Device<Shape>['kernelGradient'] = ([inputs], [deltas], geometry) => {
+    const count = Math.max(inputs!, deltas!) / Math.min(inputs!, deltas!);
+    return this.#make([tapsOf(geometry) * geometry.channels, count * geometry.filters]);
   };
   download = (a: Shape) => Promise.resolve(new Float32Array(sizeOf(a)));
   tidy = <R>(work: () => R) => work();

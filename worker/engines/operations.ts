@@ -1,3 +1,5 @@
+import type { ConvolutionGeometry } from '../windows.js';
+
 /**
  * The tensor operations that the curvature maps are written in. `T` is an engine's opaque handle of an immutable
  * float32 tensor; shapes are static and always known. An eager engine executes each call; a recording engine may
@@ -48,18 +50,19 @@ export interface Operations<T> {
   /** The adjoint of `lookupRows`, k × d to `rows` × d: row i is added to row `ids[i]`. */
   scatterRows(a: T, ids: T, rows: number): T;
   /**
-   * n × height × width × c with kernels height × width × c × m: n × height × width × m. Strides and dilation are not
-   * both above 1; `padding` are the zeros before and after each axis.
+   * n rows of height × width × channels as convolutions read them: n rows again, laid out as suits the engine. What is
+   * read often is laid out once.
    */
-  conv2d(a: T, kernel: T, options: ConvolutionOptions): T;
-}
-
-type Pair<V> = readonly [vertical: V, horizontal: V];
-
-export interface ConvolutionOptions {
-  strides: Pair<number>;
-  dilation: Pair<number>;
-  padding: Pair<readonly [before: number, after: number]>;
+  windows(a: T, geometry: ConvolutionGeometry): T;
+  /** a ∗ W with K kernels, (taps·channels) × (K·filters): n × (K·positions·filters). */
+  convolve(windows: T, kernels: T, geometry: ConvolutionGeometry): T;
+  /** Its adjoint for the input, δ ∗ᵀ W, of n × (positions·filters) with K kernels: n × (K·input). */
+  convolveBack(delta: T, kernels: T, geometry: ConvolutionGeometry): T;
+  /**
+   * Its adjoint for the kernels, a ∗ᵀ δ summed over rows: (taps·channels) × (K·filters), where either the windows or δ,
+   * rows × (positions·filters), have K rows for each of the other's.
+   */
+  kernelGradient(windows: T, delta: T, geometry: ConvolutionGeometry): T;
 }
 
 /** Operations with a memory: what brings tensors to a device, back from it, and frees them. */

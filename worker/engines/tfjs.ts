@@ -9,11 +9,13 @@ import { isOnGpu } from './names.js';
 import type { EagerName } from './names.js';
 import { checkAllocated, memoryUsedUp } from './wasm-memory.js';
 import { copyColumns, copyRowsById, addColumns, addRowsById, checkIds } from './host-copies.js';
-import type { ConvolutionOptions } from './operations.js';
+import * as eager from './eager-convolution.js';
+import type { ConvolutionOptions } from './eager-convolution.js';
 import { loadTensorflow } from './tensorflow/load.js';
 import * as onDevice from './device-copies.js';
 import { largeTiles, matmulProgram, setMatmulProgram, startWebgpu } from './webgpu.js';
 import type { Webgpu } from './webgpu.js';
+import type { ConvolutionGeometry } from '../windows.js';
 
 export type TfjsTensor = tf.Tensor;
 
@@ -166,6 +168,23 @@ class TfjsEngine implements Engine<tf.Tensor> {
   matmul(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
     if (this.#webgpu) setMatmulProgram(matmulProgram(a.shape[0], a.shape[1]!, b.shape[1]!));
     return this.#withPacked(b, (right) => tf.matMul(a, right));
+  }
+
+  /** The library convolves what is no windows: rows stay as they are. */
+  windows(a: tf.Tensor): tf.Tensor {
+    return a;
+  }
+
+  convolve(rows: tf.Tensor, kernels: tf.Tensor, geometry: ConvolutionGeometry) {
+    return tf.tidy(() => eager.convolve(this, rows, kernels, geometry));
+  }
+
+  convolveBack(delta: tf.Tensor, kernels: tf.Tensor, geometry: ConvolutionGeometry) {
+    return tf.tidy(() => eager.convolveBack(this, delta, kernels, geometry));
+  }
+
+  kernelGradient(rows: tf.Tensor, delta: tf.Tensor, geometry: ConvolutionGeometry) {
+    return tf.tidy(() => eager.kernelGradient(this, rows, delta, geometry));
   }
 
   conv2d(a: tf.Tensor, kernel: tf.Tensor, { strides, dilation, padding }: ConvolutionOptions): tf.Tensor {

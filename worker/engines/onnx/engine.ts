@@ -1,6 +1,6 @@
 import type { Engine, EngineMemory } from '../engine.js';
 import { Call, Calls } from './calls.js';
-import { RecordingOperations } from './operations.js';
+import { RecordingConvolutions } from './convolution.js';
 import type { RecordingName } from '../names.js';
 import type { Ort } from './runtime.js';
 import type { Sessions } from './sessions.js';
@@ -13,7 +13,7 @@ import { Trace } from './trace.js';
  * graph, whose outputs are the tensors that outlive it. Graphs run when a value is downloaded. A graph recorded before
  * is known by its key, and its session runs again.
  */
-export class OnnxEngine extends RecordingOperations implements Engine<OnnxTensor> {
+export class OnnxEngine extends RecordingConvolutions implements Engine<OnnxTensor> {
   readonly keepLimit = Infinity;
   readonly workBytes: number;
   protected readonly scatters: boolean;

@@ -1,4 +1,4 @@
-import type { ConvolutionOptions, Operations } from '../operations.js';
+import type { Operations } from '../operations.js';
 import { checkIds } from '../host-copies.js';
 import { planColumns, sourcesOfBlocks, zerosAt } from './columns.js';
 import type { GraphValue } from './tensor.js';
@@ -13,7 +13,12 @@ const narrow = 64;
 const shortRow = 128;
 
 /** The tensor operations, written down. `record` gives each the graph that is open, or one of its own. */
-export abstract class RecordingOperations implements Operations<OnnxTensor> {
+export abstract class RecordingOperations implements Omit<
+  Operations<OnnxTensor>,
+  'windows' | 'convolve' | 'convolveBack' | 'kernelGradient'
+> {
+  #ones = new Map<string, Storage>();
+
   protected abstract record(operation: (trace: Trace) => OnnxTensor): OnnxTensor;
   /** Values of the host as a storage. They are not copied: they may not change. */
   protected abstract storageOf(values: Float32Array | Int32Array): Storage;
@@ -30,7 +35,8 @@ export abstract class RecordingOperations implements Operations<OnnxTensor> {
     return this.record((trace) => tensor(filled(trace, shape, value)));
   }
 
-  /** Transposed operands go to Gemm as they lie. Of aᵀ·b with few columns the transpose, bᵀ·a, is read but once. */
+  /** Transposed operands go to Gemm as they lie. Of aᵀ·b with few columns the transpose, bᵀ·a, is read but once: for b that is
+   * copied, for a it is not. */
   matmul(a: OnnxTensor, b: OnnxTensor) {
     const [rows, inner] = a.shape as [number, number];
     const [other, columns] = b.shape as [number, number];
@@ -39,9 +45,8 @@ export abstract class RecordingOperations implements Operations<OnnxTensor> {
     const [left, right] = [isTransposed(a), isTransposed(b)];
     return this.record((trace) => {
       if (left && !right && columns <= narrow && columns < rows) {
-        const product = trace.node('Gemm', [trace.read(b), trace.readMatrix(a)], [columns, rows], {
-          transA: 1,
-        });
+        const transposed = this.transpose(b, [1, 0]);
+        const product = trace.node('MatMul', [trace.read(transposed), trace.readMatrix(a)], [columns, rows]);
         return new OnnxTensor([rows, columns], product, [columns, rows]);
       }
       const operands = [
@@ -158,11 +163,8 @@ export abstract class RecordingOperations implements Operations<OnnxTensor> {
     const width = a.shape[axis]! * inner;
     const outer = sizeOf(a.shape) / width;
     if (inner === 1 || width > shortRow || outer < shortRow) return this.#reduce('ReduceSum', a, axis);
-    const ones = Float32Array.from({ length: width * inner }, (_, i) =>
-      Math.floor(i / inner) % inner === i % inner ? 1 : 0,
-    );
     return this.record((trace) => {
-      const places = trace.input(this.storageOf(ones), [width, inner]);
+      const places = trace.input(this.#onesOf(width, inner), [width, inner]);
       const sums = trace.node(
         'MatMul',
         [trace.read(this.reshape(a, [outer, width])), places],
@@ -170,6 +172,20 @@ export abstract class RecordingOperations implements Operations<OnnxTensor> {
       );
       return this.reshape(tensor(sums), shape);
     });
+  }
+
+  /** width × inner: 1 where the row is the column modulo `inner`. */
+  #onesOf(width: number, inner: number): Storage {
+    const name = `${width} ${inner}`;
+    const known = this.#ones.get(name);
+    if (known) return known;
+    const values = Float32Array.from({ length: width * inner }, (_, i) =>
+      Math.floor(i / inner) % inner === i % inner ? 1 : 0,
+    );
+    const ones = this.storageOf(values);
+    ones.holders++;
+    this.#ones.set(name, ones);
+    return ones;
   }
 
   max(a: OnnxTensor, axis: number) {
@@ -205,7 +221,7 @@ export abstract class RecordingOperations implements Operations<OnnxTensor> {
     const groups = blocks.length / taps;
     return this.record((trace) => {
       const cube = this.reshape(a, [rows, columns / block, block]);
-      let copied = this.#gatherBlocks(trace, cube, blocks, zeros);
+      let copied = this.gatherBlocks(trace, cube, blocks, zeros);
       if (taps > 1 && block > 1)
         copied = this.transpose(this.reshape(copied, [rows, groups, taps, block]), [0, 1, 3, 2]);
       const values = this.reshape(copied, [rows, indices.length / repeats, 1]);
@@ -229,7 +245,7 @@ export abstract class RecordingOperations implements Operations<OnnxTensor> {
           ? this.transpose(this.reshape(sums, [rows, blocks.length / taps, block, taps]), [0, 1, 3, 2])
           : sums;
       const cube = this.reshape(byTap, [rows, blocks.length, block]);
-      const gathered = this.#gatherBlocks(trace, cube, table, zeros);
+      const gathered = this.gatherBlocks(trace, cube, table, zeros);
       const parts = this.reshape(gathered, [rows * (columns / block), depth, block]);
       return this.reshape(depth === 1 ? parts : this.sum(parts, 1), [rows, columns]);
     });
@@ -266,29 +282,6 @@ export abstract class RecordingOperations implements Operations<OnnxTensor> {
           reduction: 'add',
         }),
       );
-    });
-  }
-
-  /** The runtime convolves n × c × height × width. */
-  conv2d(a: OnnxTensor, kernel: OnnxTensor, { strides, dilation, padding }: ConvolutionOptions) {
-    const [rows, height, width] = a.shape as [number, number, number];
-    const [taps, tapsAcross, , filters] = kernel.shape as [number, number, number, number];
-    const [vertical, horizontal] = padding;
-    const positions = (length: number, extent: number, axis: 0 | 1) =>
-      Math.floor(
-        (length + padding[axis][0] + padding[axis][1] - (extent - 1) * dilation[axis] - 1) / strides[axis],
-      ) + 1;
-    const [down, across] = [positions(height, taps, 0), positions(width, tapsAcross, 1)];
-    return this.record((trace) => {
-      const image = trace.read(this.transpose(a, [0, 3, 1, 2]));
-      const weights = trace.read(this.transpose(kernel, [3, 2, 0, 1]));
-      const result = trace.node('Conv', [image, weights], [rows, filters, down, across], {
-        kernel_shape: [taps, tapsAcross],
-        strides,
-        dilations: dilation,
-        pads: [vertical[0], horizontal[0], vertical[1], horizontal[1]],
-      });
-      return this.transpose(tensor(result), [0, 2, 3, 1]);
     });
   }
 
@@ -329,7 +322,12 @@ export abstract class RecordingOperations implements Operations<OnnxTensor> {
   }
 
   /** Of rows × count × block: the blocks named, zeros for −1. */
-  #gatherBlocks(trace: Trace, cube: OnnxTensor, blocks: Int32Array, zeros: boolean): OnnxTensor {
+  protected gatherBlocks(
+    trace: Trace,
+    cube: OnnxTensor,
+    blocks: Int32Array,
+    zeros = blocks.includes(-1),
+  ): OnnxTensor {
     const [rows, count, block] = cube.shape as [number, number, number];
     if (!zeros) {
       const from = blocks[0]!;

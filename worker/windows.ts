@@ -1,5 +1,5 @@
-import type { Padding } from '../../protocol/layers.js';
-import { windowOf } from '../../protocol/shapes.js';
+import type { Padding } from '../protocol/layers.js';
+import { windowOf } from '../protocol/shapes.js';
 
 /** Where a window of `size` goes over rows of height × width × channels. */
 export interface WindowGeometry {
@@ -11,6 +11,11 @@ export interface WindowGeometry {
   output: readonly [number, number];
   /** Zeros around the input that the window reaches. */
   padding: readonly [readonly [number, number], readonly [number, number]];
+}
+
+/** Windows of a convolution, with so many kernels. */
+export interface ConvolutionGeometry extends WindowGeometry {
+  filters: number;
 }
 
 /** `shape` and the options of one or two spatial axes; one axis is the width of rows of height 1. */
