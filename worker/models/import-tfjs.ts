@@ -5,6 +5,7 @@ import { parameterLayout } from '../../protocol/model.js';
 import type { Architecture, Loss, ParameterSlice } from '../../protocol/model.js';
 import { resolveLayers } from '../../protocol/shapes.js';
 import type { ParameterArray } from '../../protocol/shapes.js';
+import { namedByLayer } from './keras3-weights.js';
 import { parseTfjsFile } from './tfjs-file.js';
 import { convertLayers } from './tfjs-layers.js';
 import { readWeights } from './tfjs-weights.js';
@@ -36,8 +37,9 @@ export async function importTfjs(modelFile: string, options: { loss: Loss }): Pr
   const text = await readFile(modelFile, 'utf8').catch((cause: unknown) => {
     throw new BadFileError(`${modelFile} cannot be read: ${(cause as Error).message}`, { cause });
   });
-  const { layers, weightsManifest } = parseTfjsFile(text, modelFile);
-  const { weights, notes } = await readWeights(dirname(modelFile), weightsManifest);
+  const { layers, listed, weightsManifest } = parseTfjsFile(text, modelFile);
+  const { weights: read, notes } = await readWeights(dirname(modelFile), weightsManifest);
+  const weights = namedByLayer(read, listed);
   const { sources, ...network } = convertLayers(layers, options.loss, (layer, part) =>
     Array.from(finite(weightOf(weights, [`${layer}/${part}`]))),
   );

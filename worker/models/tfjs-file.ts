@@ -58,13 +58,14 @@ export interface PlacedLayer {
 }
 
 /**
- * The layers, in an order of computation that ends at the output, and the weights manifest of a tfjs `model.json`.
+ * The layers, in an order of computation that ends at the output and as the file lists them, and the weights manifest of a
+ * tfjs `model.json`.
  * Throws `BadFileError` when it is none, `UnsupportedError` when it is neither Sequential nor functional.
  */
 export function parseTfjsFile(
   text: string,
   path: string,
-): { layers: PlacedLayer[]; weightsManifest: WeightsManifest } {
+): { layers: PlacedLayer[]; listed: TfjsLayer[]; weightsManifest: WeightsManifest } {
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -92,8 +93,10 @@ export function parseTfjsFile(
   if (kind === 'Sequential') {
     const { layers } = parse(sequentialSchema, topology).config;
     const before = (index: number) => (index === 0 ? [] : [layers[index - 1]!.config.name]);
-    return { layers: layers.map((layer, index) => ({ layer, inputs: before(index) })), weightsManifest };
+    const placed = layers.map((layer, index) => ({ layer, inputs: before(index) }));
+    return { layers: placed, listed: layers, weightsManifest };
   }
   if (kind !== 'Functional' && kind !== 'Model') unsupported(`a model of class ${kind}`);
-  return { layers: orderLayers(parse(functionalSchema, topology).config), weightsManifest };
+  const { config } = parse(functionalSchema, topology);
+  return { layers: orderLayers(config), listed: config.layers, weightsManifest };
 }

@@ -15,20 +15,13 @@ const predictions = JSON.parse(readFileSync(`${home}/predictions.json`, 'utf8'))
   Predictions
 >;
 
-/** Keras 3's own format names weights by class and number, not by layer: such files are refused, never misread. */
-const ofKeras3 = ['keras3-sequential', 'keras3-functional'];
-
 const softmax = (logits: number[]) => {
   const powers = logits.map(Math.exp);
   const total = powers.reduce((sum, power) => sum + power, 0);
   return powers.map((power) => power / total);
 };
 
-it.each(
-  Object.entries(predictions)
-    .filter(([name]) => !ofKeras3.includes(name))
-    .map(([name, expected]) => [name, expected.version, expected] as const),
-)(
+it.each(Object.entries(predictions).map(([name, expected]) => [name, expected.version, expected] as const))(
   'importTfjs: %s of Keras %s, as its converter writes it, predicts as in Keras',
   async (name, _version, { x, y }) => {
     // The Sequential models end in a softmax, which is left to the loss.
@@ -42,14 +35,5 @@ it.each(
         // Keras computes in float32, values of order 1.
         expect(Math.abs(value - y[row]![unit]!)).toBeLessThan(1e-6);
     }
-  },
-);
-
-it.each(ofKeras3)(
-  'importTfjs: %s, converted from a .keras file, is refused by the weight it lacks',
-  async (name) => {
-    await expect(importTfjs(`${home}/${name}/model.json`, { loss: 'squaredError' })).rejects.toThrow(
-      /no float32 weight "[^"]+"/,
-    );
   },
 );
