@@ -5,6 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import { BackendWasm, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { TooLargeError, UnsupportedError } from '../../protocol/errors.js';
 import type { Engine, EngineMemory } from './engine.js';
+import { memoryAdvice } from './memory-advice.js';
 import { isOnGpu } from './names.js';
 import type { EagerName } from './names.js';
 import { checkAllocated, memoryUsedUp } from './wasm-memory.js';
@@ -388,7 +389,7 @@ const isOutOfMemory = (error: unknown) =>
 
 const tooLargeFor = (engine: string, cause: unknown) =>
   new TooLargeError(`${engine}: a tensor does not fit the memory that is left: ${messageOf(cause)}`, {
-    hint: 'ask for smaller leaves (--leaf-rows) or fewer right-hand sides at once, or give the worker a smaller cache (--cache-bytes)',
+    hint: memoryAdvice,
     details: { engine },
     cause,
   });

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import { TooLargeError } from '../../protocol/errors.js';
+import { memoryAdvice } from './memory-advice.js';
 
 /**
  * Where wasm memory (4 GiB a thread) is used up, the backend goes on at address 0 instead of failing.
@@ -15,7 +16,7 @@ export function checkAllocated(tensor: tf.Tensor): void {
 /** What was written to address 0 may have been anything: the engine is not to be used again. */
 export function memoryUsedUp(cause?: unknown): TooLargeError {
   return new TooLargeError("the engine's memory is used up: wasm has 4 GiB a thread", {
-    hint: 'ask for smaller leaves (--leaf-rows) or fewer right-hand sides at once, or give the worker a smaller cache (--cache-bytes); restart this worker',
+    hint: `${memoryAdvice}; restart this worker`,
     details: { engine: 'wasm', bytes: tf.memory().numBytes },
     cause,
   });

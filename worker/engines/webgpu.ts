@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { TooLargeError, UnsupportedError } from '../../protocol/errors.js';
+import { memoryAdvice } from './memory-advice.js';
 
 /** The parts of Dawn for Node that are used; the package is an optional peer, so its own types may be absent. */
 interface Dawn {
@@ -101,7 +102,7 @@ async function start(description: string, gpu: Gpu, globals: object): Promise<We
 
 const tooLarge = (message: string) =>
   new TooLargeError(`the GPU refuses what it was asked: ${message}`, {
-    hint: 'ask for fewer right-hand sides at once or smaller leaves (--leaf-rows), or give the worker a smaller cache (--cache-bytes); restart this worker',
+    hint: `${memoryAdvice}; restart this worker`,
     details: { engine: 'webgpu' },
   });
 

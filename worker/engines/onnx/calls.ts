@@ -1,4 +1,5 @@
 import { TooLargeError } from '../../../protocol/errors.js';
+import { memoryAdvice } from '../memory-advice.js';
 import type { Program, Sessions } from './sessions.js';
 import type { Storage } from './tensor.js';
 
@@ -74,7 +75,7 @@ function failureOf(error: unknown): Error {
   if (!/allocate|bad_alloc|out of memory/i.test(message))
     return error instanceof Error ? error : new Error(message);
   return new TooLargeError(`the engine's memory is used up: ${message.split('\n')[0]}`, {
-    hint: 'ask for smaller leaves (--leaf-rows) or fewer right-hand sides at once, or give the worker a smaller cache (--cache-bytes); restart this worker',
+    hint: `${memoryAdvice}; restart this worker`,
     details: { engine: 'onnx' },
     cause: error,
   });
