@@ -219,16 +219,22 @@ describe('a newcomer', () => {
 
   it('repeats a solve from its report, to the bit', async () => {
     const problem = '--model fitted --dataset houses --rhs v.arrow';
-    const solves = {
-      cg: '--damping 0.3 --tolerance 1e-7 --leaf-rows 64',
-      direct: '--damping 0.3 --hvp finite-difference',
-      'newton-cg': '--damping 0.3',
-      lissa: '--damping 0.3 --scale 20 --batch-size 32 --depth 3 --samples 2 --seed 17',
-    };
-    for (const [method, options] of Object.entries(solves)) {
-      await json(`solve ${problem} --method ${method} ${options} --out once`);
+    const methods = [
+      'cg --tolerance 1e-7 --leaf-rows 64',
+      'cg --block --preconditioner nystrom --seed 3',
+      'cg --on-indefinite shift',
+      'direct --hvp finite-difference',
+      'minres',
+      'newton-cg',
+      'arnoldi',
+      'auto',
+      'lissa --scale 20 --batch-size 32 --depth 3 --samples 2 --seed 17',
+      'lissa',
+    ];
+    for (const method of methods) {
+      await json(`solve ${problem} --damping 0.3 --method ${method} --out once`);
       const { report } = await json<Finished>('solve --from once/report.json --out twice');
-      expect(report.request).toMatchObject({ method: { name: method }, damping: 0.3 });
+      expect(report.request).toMatchObject({ method: { name: method.split(' ')[0] }, damping: 0.3 });
       const [once, twice] = await Promise.all(
         ['once', 'twice'].map((out) => readFile(join(folder, out, 'solution.arrow'))),
       );
@@ -241,6 +247,11 @@ describe('a newcomer', () => {
     await ihvp('fit --model lin --dataset houses --into fitted --replace --tolerance 0.1');
     const changed = await command(words('solve --from once/report.json'), { url, folder });
     expect(changed.stderr).toContain('the parameters of model "fitted" changed');
+    await ihvp('solve --model lin --dataset houses --rhs ones --damping 0.3 --out once');
+    await ihvp('dataset import houses.csv --label price --name houses --seed 5 --replace');
+    const replaced = await command(words('solve --from once/report.json'), { url, folder });
+    expect(replaced.stderr).toContain('dataset "houses" changed');
+    await ihvp('dataset import houses.csv --label price --name houses --replace');
   });
 
   it('removes what is no longer wanted', async () => {
