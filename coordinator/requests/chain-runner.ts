@@ -16,8 +16,9 @@ export class FarmChainRunner implements ChainRunner {
   #sampling: 'epoch' | 'replacement';
   #scheduler = new ChainScheduler();
   #blocks = new Map<string, Promise<BlockRef>>();
-  /** Seconds at the first task and at the last answer so far, and what each worker had been busy for. */
-  #span: { began: number; ended: number; before: Map<string, number> } | undefined;
+  /** From the first task to the last answer so far: the time, and what each worker had been busy for, both in seconds. */
+  #span:
+    { began: number; before: Map<string, number>; ended: number; after: Map<string, number> } | undefined;
   /** Wakes tasks that wait for a thread, the longest waiting first. */
   #waiting = new Set<() => void>();
 
@@ -55,12 +56,14 @@ export class FarmChainRunner implements ChainRunner {
       seeds: [seed, sample, pass, shard],
     };
     const values = state instanceof Float32Array ? state : Float32Array.from(state);
-    const span = (this.#span ??= { began: seconds(), ended: seconds(), before: this.#busy() });
+    const [now, busy] = [seconds(), this.#busy()];
+    const span = (this.#span ??= { began: now, before: busy, ended: now, after: busy });
     for (let tries = 1; ; tries++) {
       const worker = await this.#take(shard);
       try {
         const next = await operator.runChain(worker, task, values, products);
         span.ended = seconds();
+        span.after = this.#busy();
         return next;
       } catch (error) {
         if (!isTransient(error) || tries >= triesPerTask) throw error;
@@ -72,13 +75,15 @@ export class FarmChainRunner implements ChainRunner {
     }
   }
 
-  /** Part of the time since the first task that each worker's threads were busy. */
+  /** Part of the time from the first task to the last answer that each worker's threads were busy; empty before. */
   utilisation(): Record<string, number> {
-    const { began, ended, before } = this.#span ?? { began: 0, ended: 0, before: new Map<string, number>() };
+    if (!this.#span) return {};
+    const { began, before, ended, after } = this.#span;
+    const { stats } = this.#context.operator;
     return Object.fromEntries(
-      [...this.#context.operator.stats].map(([id, { threads, busySeconds }]) => [
+      [...after].map(([id, busy]) => [
         id,
-        (busySeconds - (before.get(id) ?? 0)) / threads / (ended - began),
+        (busy - (before.get(id) ?? 0)) / stats.get(id)!.threads / (ended - began),
       ]),
     );
   }

@@ -65,7 +65,7 @@ describe('lissa', () => {
     const first = await solve({ samples: 2 });
     expect(first.report.status).toBe('converged');
     expect(first.report.columns![0]!.trueResidual).toBeLessThan(0.02);
-    const { curvature, scale, batchSize, restarts, residualErrors } = first.report.lissa!;
+    const { curvature, scale, batchSize, restarts, residualErrors, utilisation } = first.report.lissa!;
     expect(restarts).toEqual([]);
     expect(curvature!.reused).toBe(false);
     expect(curvature!.products).toBeGreaterThan(0);
@@ -75,6 +75,10 @@ describe('lissa', () => {
     expect(scale).toBeLessThan(4 * curvature!.largest);
     expect(batchSize).toBeLessThanOrEqual(252);
     expect(residualErrors).toHaveLength(1);
+    for (const busy of Object.values(utilisation!)) {
+      expect(busy).toBeGreaterThan(0);
+      expect(busy).toBeLessThanOrEqual(1);
+    }
     // ‖s − A⁻¹v‖ ≤ ‖r‖ / (λmin + λ)
     const error = relativeError(first.values, expected) * Math.hypot(...expected);
     const bound = (first.report.columns![0]!.trueResidual! * Math.sqrt(size)) / (eigenvalues[0]! + damping);
