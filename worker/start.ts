@@ -22,10 +22,14 @@ export const defaultCacheBytes = 2 * 2 ** 30;
 /** Of the cache budget; the rest is for linearizations. */
 const shardFraction = 1 / 3;
 
+/** Not measured at start: libraries that compute one sum on several threads give it other bits than on one. */
+const oneThreadEach = 'each thread has leaves of its own: shared sums would have other bits';
+
 export interface WorkerOptions {
   url?: string | undefined;
   prefix?: string | undefined;
   engine?: string | undefined;
+  /** Arithmetic threads: no more than there are cores are started. */
   threads?: number | undefined;
   /** Bytes for shards and linearizations together. */
   cacheBytes?: number | undefined;
@@ -79,8 +83,11 @@ async function startOn(
     if (!manifest) throw new UnknownDatasetError(`no manifest with digest ${digest} is known here`);
     return cache.get(manifest, shard);
   };
+  const cores = availableParallelism();
+  const wanted = options.threads ?? cores;
+  if (wanted > cores) say(`${wanted} threads were asked for: there are ${cores} cores, so ${cores} threads`);
   const slots = await Slots.start(
-    options.threads ?? availableParallelism(),
+    Math.min(wanted, cores),
     {
       engine: choice,
       plugins: options.plugins ?? [],
@@ -91,8 +98,9 @@ async function startOn(
     },
     serveShard,
   );
-  const { engine, reason } = slots.started;
+  const { engine } = slots.started;
   const threads = slots.count;
+  const reason = threads === 1 ? slots.started.reason : `${slots.started.reason}; ${oneThreadEach}`;
   if (dumpGraphs !== undefined && !recordingNames.some((name) => name === engine)) {
     await slots.close();
     throw new UnsupportedError(`the engine ${engine} has no graphs to write into ${dumpGraphs}`, {

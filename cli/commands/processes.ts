@@ -47,7 +47,7 @@ export function addProcessCommands(program: Command): void {
     'ihvp worker --nats nats://HOST:4222 --engine wasm',
   )
     .addOption(engineOption())
-    .option('--threads <n>', 'arithmetic threads', parseCount, availableParallelism())
+    .option('--threads <n>', 'arithmetic threads, one a core at most', parseCount, availableParallelism())
     .option('--cache-bytes <size>', 'memory for shards and linearizations', parseBytes, defaultCacheBytes)
     .option('--files <folder>', 'a folder that file:// datasets may be read from (repeatable)', collect, [])
     .option('--plugin <file>', pluginHelp, collect, [])

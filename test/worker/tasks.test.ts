@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { WorkerCalls } from '../../coordinator/worker-calls.js';
 import { importDataset } from '../../datasets/import.js';
@@ -244,6 +245,19 @@ describe('a worker', () => {
     ]);
     const { block } = await call(chain());
     expect((await inbox.get(block!)).length).toBe(6);
+  });
+
+  it('startWorker: as many threads as there are cores at most, with a word', async () => {
+    const { url, prefix } = broker;
+    const said: string[] = [];
+    const say = (line: string) => said.push(line);
+    const other = await startWorker({ url, prefix, engine: 'cpu', threads: 999, say });
+    await other.stop();
+    expect(other.threads).toBe(availableParallelism());
+    expect(said).toEqual([
+      expect.stringMatching(/^999 threads were asked for: there are \d+ cores, so \d+ threads$/),
+      expect.stringMatching(/^engine cpu \(cpu: asked for/),
+    ]);
   });
 
   it('startWorker: throws UnsupportedError for an unknown engine', async () => {
