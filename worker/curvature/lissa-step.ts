@@ -27,6 +27,9 @@ export interface LissaResult {
   maxAbs: Float64Array;
 }
 
+/** So many steps are one graph of an engine that records: the state leaves the runtime between graphs alone. */
+const stepsAtOnce = 8;
+
 /**
  * Runs a chain of K right-hand sides (`state` and `v`, K × p each) through the minibatches of one shard, the state
  * staying on the device. With w the minibatch's weight, H_B the mean curvature of its rows and l2 of each parameter:
@@ -45,17 +48,36 @@ export async function runLissa<T>(
   const { layout } = shard.bound;
   const target = uploadBlock(device, layout, v, count);
   let current = uploadBlock(device, layout, state, count);
-  for (const minibatch of minibatches) {
-    const next = device.tidy(
-      () => step(device, shard, current, target, minibatch, options),
+  for (let done = 0; done < minibatches.length; done += stepsAtOnce) {
+    const before = current;
+    current = device.tidy(
+      () => steps(device, shard, before, target, minibatches.slice(done, done + stepsAtOnce), options),
       (block) => block.slices,
     );
-    device.dispose(current.slices);
-    current = next;
+    device.dispose(before.slices);
   }
   const values = await downloadBlock(device, layout, current);
   device.dispose([...current.slices, ...target.slices]);
   return { state: values, maxAbs: maxAbsOfRows(values, count) };
+}
+
+/** Each step's tensors are freed before the next. */
+function steps<T>(
+  device: Device<T>,
+  shard: Linearization<T>,
+  state: Block<T>,
+  target: Block<T>,
+  minibatches: readonly Minibatch[],
+  options: LissaOptions,
+): Block<T> {
+  return minibatches.reduce((before, minibatch) => {
+    const next = device.tidy(
+      () => step(device, shard, before, target, minibatch, options),
+      (block) => block.slices,
+    );
+    if (before !== state) device.dispose(before.slices);
+    return next;
+  }, state);
 }
 
 function step<T>(
