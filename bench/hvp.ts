@@ -132,7 +132,8 @@ async function productSeconds(
   const linearization = linearize(engine, bound, batchOf(of));
   const atOnce = columnsAtOnce(network, of, 'hessian', engine.workBytes);
   const slabs = prepareSlabs(engine, bound, normals(count * p, 3), count, atOnce);
-  const seconds = await fastestOf(() => productOfSlabs(engine, linearization, slabs));
+  const scratch = new Float32Array(count * p);
+  const seconds = await fastestOf(() => productOfSlabs(engine, linearization, slabs, scratch));
   engine.dispose([...slabs.flatMap(({ held }) => held), ...linearization.held, ...bound.held]);
   return seconds;
 }

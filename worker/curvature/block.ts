@@ -26,19 +26,28 @@ export function uploadBlock<T>(
   return { count, slices };
 }
 
-/** The block as K × p values, in one download, which may use `scratch`; frees nothing. */
+/** The block as K × p values, in `scratch` if the device likes; frees nothing. */
 export async function downloadBlock<T>(
   device: Device<T>,
   layout: ParameterLayout,
-  block: Block<T>,
+  { count, slices }: Block<T>,
   scratch?: Float32Array,
-) {
-  const { count } = block;
+): Promise<Float32Array> {
+  if (device.read) {
+    const values = scratch ?? new Float32Array(count * layout.count);
+    for (const [index, slice] of layout.slices.entries())
+      device.read(slices[index]!, (matrix) =>
+        eachRun(layout.count, count, slice, (inVectors, inMatrix, length) =>
+          copyRun(matrix, inMatrix, values, inVectors, length),
+        ),
+      );
+    return values;
+  }
   const flat = device.tidy(
     () => {
       const parts = layout.slices.map((slice, index) => {
         const { rows, units } = matrixOf(slice);
-        const matrix = block.slices[index]!;
+        const matrix = slices[index]!;
         const vectorByVector =
           count === 1 ? matrix : device.transpose(device.reshape(matrix, [rows, count, units]), [1, 0, 2]);
         return device.reshape(vectorByVector, [count, slice.size]);
@@ -47,21 +56,39 @@ export async function downloadBlock<T>(
     },
     (tensor) => [tensor],
   );
-  const values = await device.download(flat, scratch);
+  const values = await device.download(flat);
   device.dispose([flat]);
   return values;
 }
 
 /** One slice of K row vectors as rows × (K·units). */
 function arrange(values: Float32Array, length: number, count: number, slice: ParameterSlice) {
+  const matrix = new Float32Array(slice.size * count);
+  eachRun(length, count, slice, (inVectors, inMatrix, units) =>
+    copyRun(values, inVectors, matrix, inMatrix, units),
+  );
+  return matrix;
+}
+
+/** The runs of consecutive values that a slice of K vectors of `length` values has in common with rows × (K·units). */
+function eachRun(
+  length: number,
+  count: number,
+  slice: ParameterSlice,
+  visit: (inVectors: number, inMatrix: number, length: number) => void,
+): void {
   const { rows, units } = matrixOf(slice);
-  const arranged = new Float32Array(slice.size * count);
-  for (let k = 0; k < count; k++)
-    for (let row = 0; row < rows; row++) {
-      const from = k * length + slice.offset + row * units;
-      arranged.set(values.subarray(from, from + units), (row * count + k) * units);
-    }
-  return arranged;
+  if (count === 1) visit(slice.offset, 0, slice.size);
+  else
+    for (let k = 0; k < count; k++)
+      for (let row = 0; row < rows; row++)
+        visit(k * length + slice.offset + row * units, (row * count + k) * units, units);
+}
+
+/** Short runs are not worth the views that `set` takes. */
+function copyRun(source: Float32Array, from: number, target: Float32Array, to: number, length: number): void {
+  if (length > 64) target.set(source.subarray(from, from + length), to);
+  else for (let i = 0; i < length; i++) target[to + i] = source[from + i]!;
 }
 
 /** A slice as a matrix: its last axis against all others. */

@@ -68,8 +68,9 @@ export interface Operations<T> {
 /** Operations with a memory: what brings tensors to a device, back from it, and frees them. */
 export interface Device<T> extends Operations<T> {
   upload(values: Float32Array, shape: readonly number[]): T;
-  /** Its values. They may lie in `scratch`, of the same length, until that is used again. */
-  download(a: T, scratch?: Float32Array): Promise<Float32Array>;
+  download(a: T): Promise<Float32Array>;
+  /** Hands out its values, to be read and not kept, where they lie in the memory of the host. */
+  read?(a: T, use: (values: Float32Array) => void): void;
   /**
    * Runs `work`, then frees every tensor made meanwhile but those that `kept` names; the kept ones live until
    * `dispose`, whatever scope surrounds this one.

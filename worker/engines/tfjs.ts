@@ -71,12 +71,16 @@ const messageOf = (error: unknown) => (error instanceof Error ? error.message : 
  */
 const wasmKeepLimit = 1.5 * 2 ** 30;
 
-/** Of a CPU: wider passes are slower, as their tensors are further from its caches. A GPU wants wide ones. */
-const workBytes = { cpu: 128 * 2 ** 20, gpu: 2 ** 30 };
+/**
+ * Of a CPU: wider passes are slower, as their tensors are further from its caches; libtensorflow gains more from wide
+ * products, up to here. A GPU wants wide ones.
+ */
+const workBytes = { cpu: 128 * 2 ** 20, tensorflow: 256 * 2 ** 20, gpu: 2 ** 30 };
 
 class TfjsEngine implements Engine<tf.Tensor> {
   readonly keepLimit: number;
   readonly workBytes: number;
+  readonly read?: (a: tf.Tensor, use: (values: Float32Array) => void) => void;
   readonly #backendName: string;
   readonly #backend: tf.KernelBackend;
   readonly #packedShapes = new WeakMap<object, string>();
@@ -91,10 +95,11 @@ class TfjsEngine implements Engine<tf.Tensor> {
     webgpu?: Webgpu,
   ) {
     this.keepLimit = name === 'wasm' ? wasmKeepLimit : Infinity;
-    this.workBytes = workBytes[isOnGpu(name) ? 'gpu' : 'cpu'];
+    this.workBytes = workBytes[isOnGpu(name) ? 'gpu' : name === 'tensorflow' ? name : 'cpu'];
     this.#backendName = backendOf(name);
     this.#backend = tf.engine().findBackend(this.#backendName);
     this.#webgpu = webgpu;
+    if (!isOnGpu(name)) this.read = (a, use) => use(this.#run(() => this.#view(a)));
   }
 
   /** Values that lie there are not read for a copy. */
@@ -111,17 +116,20 @@ class TfjsEngine implements Engine<tf.Tensor> {
     return this.#run(() => tf.tensor(this.#own(values), [...shape], 'float32'));
   }
 
-  async download(a: tf.Tensor, scratch?: Float32Array) {
-    if (scratch && this.#backend instanceof BackendWasm) {
-      scratch.set(this.#backend.typedArrayFromHeap(a));
-      return scratch;
-    }
+  async download(a: tf.Tensor) {
     try {
       const values = await a.data<'float32'>();
       return this.#backendName === 'tensorflow' && isComputed(this.#backend, a) ? values : this.#own(values);
     } finally {
       this.#webgpu?.check();
     }
+  }
+
+  /** Of a tensor on the host, valid until the next operation. */
+  #view(a: tf.Tensor): Float32Array {
+    return this.#backend instanceof BackendWasm
+      ? (this.#backend.typedArrayFromHeap(a) as Float32Array)
+      : a.dataSync<'float32'>();
   }
 
   /** All backends but wasm keep the very array they are given, and give it back. */
@@ -355,8 +363,7 @@ class TfjsEngine implements Engine<tf.Tensor> {
         const target = tf.engine().makeTensorFromTensorInfo(backend.makeOutput(shape, 'float32'));
         checkAllocated(target);
         // The views come after the allocation, which may move the heap.
-        const view = (tensor: tf.Tensor) => backend.typedArrayFromHeap(tensor) as Float32Array;
-        work(view(target), ...inputs.map(view));
+        work(this.#view(target), ...inputs.map((input) => this.#view(input)));
         return target;
       }
       const target = new Float32Array(shape.reduce((product, length) => product * length, 1));
