@@ -9,14 +9,10 @@ import { cutLeaves } from '../protocol/leaves.js';
 import { parameterLayout } from '../protocol/model.js';
 import { importRows } from './import-rows.js';
 import { median, normals } from './measure.js';
+import { networks } from './networks.js';
 import type { BenchRow } from './table.js';
 
-const network = {
-  input: { shape: [784] },
-  layers: [{ type: 'dense' as const, units: 10, useBias: true, activation: 'linear' as const }],
-  loss: 'softmaxCrossEntropy' as const,
-  l2: 0,
-};
+const network = networks.softmax;
 const leafRows = 1024;
 const warmUps = 10;
 const applies = 30;

@@ -1,42 +1,25 @@
-import type { Network } from '../protocol/model.js';
 import { parameterLayout } from '../protocol/model.js';
 import { linearize, prepareTangent, product } from '../worker/curvature/linearization.js';
 import { bindNetwork } from '../worker/curvature/network.js';
 import { openEngine } from '../worker/engines/select.js';
 import { fastest, normals } from './measure.js';
+import { networks } from './networks.js';
 import { plainGradient } from './plain-gradient.js';
 import type { BenchRow } from './table.js';
 
 const rows = 1024;
 const repeats = 15;
 
-const dense = (units: number, activation: 'linear' | 'tanh') => ({
-  type: 'dense' as const,
-  units,
-  useBias: true,
-  activation,
-});
-const networks: { title: string; network: Network }[] = [
-  {
-    title: 'softmax regression 784-10',
-    network: { input: { shape: [784] }, layers: [dense(10, 'linear')], loss: 'softmaxCrossEntropy', l2: 0 },
-  },
-  {
-    title: 'MLP 784-256-10, tanh',
-    network: {
-      input: { shape: [784] },
-      layers: [dense(256, 'tanh'), dense(10, 'linear')],
-      loss: 'softmaxCrossEntropy',
-      l2: 0,
-    },
-  },
-];
+const cases = {
+  'softmax regression 784-10': networks.softmax,
+  'MLP 784-256-10, tanh': networks.mlp,
+};
 
 /** One leaf in this thread: the product with a cached linearization against one `tf.grads` gradient, and K = 10 against 1. */
 export async function benchProduct(): Promise<BenchRow[]> {
   const { engine } = await openEngine('wasm');
   const results: BenchRow[] = [];
-  for (const { title, network } of networks) {
+  for (const [title, network] of Object.entries(cases)) {
     const p = parameterLayout(network).count;
     const parameters = normals(p, 1, 0.05);
     const features = normals(rows * 784, 2);

@@ -5,14 +5,10 @@ import type { RequestInput } from '../protocol/requests.js';
 import { zeroParameters } from '../worker/models/initialise.js';
 import { startWorker } from '../worker/start.js';
 import { importMnist } from './farm.js';
+import { networks } from './networks.js';
 import type { BenchRow } from './table.js';
 
-const network = {
-  input: { shape: [784] },
-  layers: [{ type: 'dense' as const, units: 10, useBias: true, activation: 'linear' as const }],
-  loss: 'softmaxCrossEntropy' as const,
-  l2: 0.01,
-};
+const network = { ...networks.softmax, l2: 0.01 };
 const title = 'CG solve, softmax regression, p = 7,850, 60,000 rows of MNIST, 8 right-hand sides';
 const request: RequestInput = {
   type: 'solve',

@@ -12,6 +12,7 @@ import { networkSchema, parameterLayout } from '../protocol/model.js';
 import { Objects } from '../protocol/objects.js';
 import type { RequestInput } from '../protocol/requests.js';
 import { fastest, normals } from './measure.js';
+import { networks } from './networks.js';
 import { report, type BenchRow } from './table.js';
 
 /*
@@ -26,7 +27,7 @@ const dense = (units: number, activation = 'linear') => ({ type: 'dense', units,
 const network = (layers: object[]) =>
   networkSchema.parse({ input: { shape: [784] }, layers, loss: 'softmaxCrossEntropy', l2: 0.01 });
 const models = {
-  softmax: network([dense(10)]),
+  softmax: { ...networks.softmax, l2: 0.01 },
   mlp: network([dense(250, 'tanh'), dense(10)]),
 };
 
