@@ -16,7 +16,13 @@ export function roundUp(value: number): number {
 }
 
 /**
- * Rows of a minibatch: the least power of two from 64 to 1024 that is at least twice tr H₀ / λmax(H₀), H₀ without l2. One of
+ * Below this, minibatches take no fewer passes, but leave more noise in the mean: softmax regression on MNIST, eight right-hand
+ * sides, λ = 0.01, came to 0.02 with all eight in 17 passes of 256 rows, with four in 30 of 64.
+ */
+const leastRows = 256;
+
+/**
+ * Rows of a minibatch: the least power of two from 256 to 1024 that is at least twice tr H₀ / λmax(H₀), H₀ without l2. One of
  * m rows has an effective largest eigenvalue of λmax + (β − λmax)/m, β a row's own (Ma, Bassily & Belkin 2018); β is at most
  * about tr H₀, so that the minibatch adds no more than half to the scale.
  */
@@ -28,7 +34,7 @@ export function lissaBatchSize(
   most: number,
 ): number {
   const rank = Math.max(1, trace - l2 * size) / Math.max(largest - l2, Number.MIN_VALUE);
-  let rows = 64;
+  let rows = leastRows;
   while (rows < 1024 && rows < 2 * rank) rows *= 2;
   return Math.min(rows, most);
 }

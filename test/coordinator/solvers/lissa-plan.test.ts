@@ -14,9 +14,9 @@ describe('lissa-plan', () => {
   });
 
   it('lissaBatchSize: twice the intrinsic dimension of what the rows add, as a power of two in bounds', () => {
-    expect(lissaBatchSize(2, 100, 0, 1000, 5000)).toBe(128);
+    expect(lissaBatchSize(2, 400, 0, 1000, 5000)).toBe(512);
     // l2 alone makes the trace: one row is as good as all.
-    expect(lissaBatchSize(2, 100, 0.1, 1000, 5000)).toBe(64);
+    expect(lissaBatchSize(2, 100, 0.1, 1000, 5000)).toBe(256);
     expect(lissaBatchSize(0.1, 100, 0, 1000, 5000)).toBe(1024);
     expect(lissaBatchSize(0.1, 100, 0, 1000, 300)).toBe(300);
   });
