@@ -21,6 +21,11 @@ export class KeptSpectra {
     return this.#objects.get(name);
   }
 
+  /** Names that begin with `prefix`. */
+  async names(prefix: string): Promise<string[]> {
+    return this.#objects.list(prefix);
+  }
+
   async put(name: string, bytes: Uint8Array): Promise<void> {
     if (bytes.byteLength > keptBytes) return;
     await this.#objects.put(name, bytes);

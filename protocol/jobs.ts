@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { lissaReportSchema } from './lissa.js';
 import { preconditioners } from './methods.js';
-import { methodSchema } from './methods.js';
+import { automaticStepsSchema, methodSchema } from './methods.js';
 import { nameSchema, sha256Schema } from './names.js';
 import { requestSchema } from './requests.js';
 import { lowRankSchema, spectrumSchema } from './spectrum.js';
@@ -121,8 +121,10 @@ export const reportSchema = z.object({
   /** λ that the answer is for. */
   damping: z.number().optional(),
   columns: z.array(columnSchema).optional(),
-  /** What auto took, with its settings, and why. */
-  chosen: z.object({ method: methodSchema, why: z.string() }).optional(),
+  /** What auto took in the end, with its settings, why, and what makes it do the same again. */
+  chosen: z
+    .object({ method: methodSchema, why: z.string(), again: automaticStepsSchema.optional() })
+    .optional(),
   iterations: z.int().min(0).optional(),
   /**
    * Worst column of each iteration (cg), relative change of each pass (lissa) or gradient norm (fit); of more than

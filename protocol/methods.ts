@@ -47,11 +47,45 @@ export const directSchema = z.strictObject({
   tolerance: positive.default(1e-5),
 });
 
-/** Direct or cg, whichever should cost fewer products; the report says which and why. */
+const routes = ['cg', 'nystrom', 'kfac', 'direct'] as const;
+
+/** What `auto` did, in the order in which it did it. */
+export const automaticStepsSchema = z.strictObject({
+  /** CG as it is, with a preconditioner, or the dense matrix; CG's iterations on it, and `maxRank` of a low-rank approximation. */
+  steps: z
+    .array(
+      z.strictObject({
+        route: z.enum(routes),
+        iterations: z.int().min(0),
+        rank: z.int().min(1).max(2048).optional(),
+      }),
+    )
+    .min(1)
+    .max(10),
+  /** The eigenpairs of an earlier arnoldi solve that preconditioned CG, by that solve's settings. */
+  kept: z
+    .strictObject({
+      rank: z.int().min(1).max(512),
+      maxIterations: z.int().min(1).max(100_000),
+      seed: z.int().min(0),
+    })
+    .optional(),
+});
+
+/**
+ * CG, block CG, either with a preconditioner, the dense matrix, or a low-rank answer: what should multiply the fewest vectors,
+ * by p, K, the spectrum, the seconds that a product takes, and the budget. The report says what and why.
+ */
 export const autoSchema = z.strictObject({
   name: z.literal('auto'),
   /** Stop a column at ‖r‖ ≤ tolerance·‖v‖. */
   tolerance: positive.default(1e-5),
+  /** The budget: vectors multiplied at most, by one pass over the data each if they went alone. Default: none. */
+  maxProducts: z.int().min(1).optional(),
+  /** Of everything random. */
+  seed: z.int().min(0).default(0),
+  /** What an earlier solve did (`chosen.again` of its report), to be done again to the same bits. */
+  again: automaticStepsSchema.optional(),
 });
 
 /** The r eigenpairs of H of largest magnitude, kept, so that later right-hand sides cost no passes but the check. */

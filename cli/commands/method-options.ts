@@ -21,7 +21,7 @@ const seed = option('--seed <n>', 'seed of everything random (0)', parseInteger)
 
 /** The options of each method: its fields, in the order of the help. One that several methods share is given once. */
 const options: Record<MethodName, Option[]> = {
-  auto: [tolerance],
+  auto: [tolerance, option('--max-products <n>', 'the budget: vectors multiplied at most', parseCount), seed],
   arnoldi: [
     option('--rank <r>', 'eigenpairs of H (20)', parseCount),
     option('--complement <what>', 'H beside the eigenvectors (l2)').choices(['l2', 'smallest', 'drop']),

@@ -40,7 +40,7 @@ export async function requestOfReport(client: Client, path: string, command: Com
       others.map(({ long }) => long!),
       'a request of your own, without --from',
     );
-  const { request, model, dataset } = await readReport(path);
+  const { request, model, dataset, chosen } = await readReport(path);
   if (request.type !== 'solve')
     throw new BadRequestError(`${path} is the report of a ${request.type}, not of a solve`, {
       hint: `repeat it with \`ihvp ${request.type}\``,
@@ -60,7 +60,12 @@ export async function requestOfReport(client: Client, path: string, command: Com
     throw new BadRequestError(`${changed} changed since the report was written: its bits cannot come again`, {
       hint: 'solve anew, with options instead of --from',
     });
-  return { ...request, leafRows: dataset.leafRows };
+  // What auto does depends on how long products take.
+  const method =
+    request.method.name === 'auto' && chosen?.again
+      ? { ...request.method, again: chosen.again }
+      : request.method;
+  return { ...request, method, leafRows: dataset.leafRows };
 }
 
 async function readReport(path: string) {

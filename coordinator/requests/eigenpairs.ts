@@ -21,6 +21,16 @@ const keptSchema = z.object({
   products: z.int(),
 });
 
+/** The settings of the eigenpairs that are kept of this H. */
+export async function namesOfEigenpairs({ prepared, stores }: Context) {
+  const prefix = `${hessianKey(prepared)}/eigenpairs-`;
+  const names = await stores.spectra.names(prefix);
+  return names.flatMap((name) => {
+    const [rank, maxIterations, seed] = name.slice(prefix.length, -'.json'.length).split('-').map(Number);
+    return name.endsWith('.json') ? [{ rank: rank!, maxIterations: maxIterations!, seed: seed! }] : [];
+  });
+}
+
 /** The eigenpairs of H of largest magnitude: those that an earlier job kept, bit for bit, or new ones, which are kept. */
 export async function keptEigenpairs(
   rank: number,

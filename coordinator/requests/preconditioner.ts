@@ -23,7 +23,7 @@ const stream = 0;
 /** The first sketch of a Nyström approximation. */
 const firstRank = 16;
 /** Float64 values of a low-rank approximation and its sketch (3 GiB in all). */
-const basisValues = 2 ** 27;
+export const basisValues = 2 ** 27;
 
 /** What the request's `preconditioner` names; nothing for `none`. */
 export async function preconditioner(
@@ -59,7 +59,7 @@ export async function preconditioner(
 }
 
 /** Values of all factors together (128 MiB of float64): a layer of 4,000 inputs. */
-const factorValues = 2 ** 24;
+export const factorValues = 2 ** 24;
 
 async function kfac(seed: number, context: Context): Promise<Preconditioning> {
   const { operator, prepared, signal } = context;

@@ -63,15 +63,21 @@ export function release(column: Column, claim: Status): void {
   column.claim = claim;
 }
 
-export function begin(v: Float64Array, x: Float64Array, tolerance: number): Column {
+/** @param left v − A·x where x is not zero, by another recursion; a residual that it claims is yet to be confirmed */
+export function begin(v: Float64Array, x: Float64Array, tolerance: number, left?: Float64Array): Column {
   const length = norm(v);
-  const residual = length === 0 ? 0 : 1;
+  const residual = length === 0 ? 0 : left ? norm(left) / length : 1;
+  const reached = residual <= tolerance;
   return {
-    ...{ v, x, r: v.slice(), norm: length, residual, goal: tolerance },
+    ...{ v, x, r: (left ?? v).slice(), norm: length, residual, goal: tolerance },
     trueResidual: length === 0 ? 0 : Infinity,
     owner: undefined,
-    claim: undefined,
-    status: !Number.isFinite(length) ? 'diverged' : residual <= tolerance ? 'converged' : undefined,
+    claim: reached && left && length > 0 ? 'converged' : undefined,
+    status: !Number.isFinite(length)
+      ? 'diverged'
+      : reached && !(left && length > 0)
+        ? 'converged'
+        : undefined,
     curvature: 0,
     largestCurvature: 0,
     lifted: false,

@@ -2,7 +2,7 @@ import { blockRecursion } from './block-conjugate-gradient.js';
 import { conjugateGradientAdvice, indefiniteAdvice } from './conjugate-gradient-advice.js';
 import type { Column, Recursion } from './columns.js';
 import { release } from './columns.js';
-import type { KrylovOptions } from './krylov.js';
+import type { KrylovOptions, Stopped } from './krylov.js';
 import { drive } from './krylov.js';
 import type { Preconditioner } from './preconditioner.js';
 import type { Operator, Solution } from './types.js';
@@ -21,6 +21,8 @@ export interface ConjugateGradientSolution extends Solution {
   otherAdvice: string;
   /** The largest pᵀ(H+λI)p / pᵀp of all directions: a lower bound of the largest eigenvalue. */
   largestCurvature: number;
+  /** Where `stop` ended it. */
+  stopped: Stopped | undefined;
   /** The direction of least curvature, where one was met with pᵀ(H+λI)p ≤ 0. */
   negative: { direction: Float64Array; curvature: number } | undefined;
 }
@@ -42,7 +44,7 @@ export async function conjugateGradient(
   options: ConjugateGradientOptions,
 ): Promise<ConjugateGradientSolution> {
   const { damping, preconditioner, block = false } = options;
-  const { columns, solutions, residualHistory, products } = await drive(
+  const { columns, solutions, residualHistory, products, stopped } = await drive(
     operator,
     rightHandSides,
     options,
@@ -67,6 +69,7 @@ export async function conjugateGradient(
     products,
     residualHistory,
     trueResiduals: columns.map((column) => column.trueResidual),
+    stopped,
     largestCurvature: Math.max(...columns.map((column) => column.largestCurvature)),
     negative: lowest && { direction: lowest.negative!, curvature: lowest.curvature },
   };

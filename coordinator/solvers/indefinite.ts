@@ -1,5 +1,6 @@
 import type { ConjugateGradientOptions } from './conjugate-gradient.js';
 import { conjugateGradient } from './conjugate-gradient.js';
+import type { Stopped } from './krylov.js';
 import { lanczos } from './lanczos.js';
 import { minres } from './minres.js';
 import type { Preconditioner } from './preconditioner.js';
@@ -26,6 +27,8 @@ export interface PolicyOptions extends Omit<ConjugateGradientOptions, 'precondit
 export interface PolicySolution extends Solution {
   /** The λ that the answer is for. */
   damping: number;
+  /** Where `stop` ended it. */
+  stopped?: Stopped | undefined;
   /** Whether a direction with pᵀ(H+λI)p ≤ 0 was met, λ the one asked for. */
   indefinite: boolean;
   /** The smallest eigenvalue of H found then, and ‖Hx − θx‖ of its vector; not with `minres`. */

@@ -16,6 +16,18 @@ export interface KrylovOptions extends SolverOptions {
   leastResidual?: boolean | undefined;
   /** `true` ends everything, unverified, as soon as one right-hand side is `indefinite`. Default false. */
   stopAtIndefinite?: boolean | undefined;
+  /** Asked after each iteration with its number of directions; `true` ends everything there, unverified, as `iteration-limit`. */
+  stop?: ((history: readonly number[], width: number) => boolean) | undefined;
+  /** Where another recursion for the same right-hand sides was stopped. */
+  from?: Stopped | undefined;
+}
+
+/** What a later recursion begins with. */
+export interface Stopped {
+  /** K × p */
+  solutions: Float64Array;
+  /** v − A·x of each, by the recursion. */
+  residuals: readonly Float64Array[];
 }
 
 export interface Run {
@@ -23,6 +35,8 @@ export interface Run {
   solutions: Float64Array;
   residualHistory: number[];
   products: number;
+  /** Where `stop` ended it. */
+  stopped: Stopped | undefined;
 }
 
 /**
@@ -41,11 +55,11 @@ export async function drive(
   start: (columns: Column[]) => Recursion[],
 ): Promise<Run> {
   const { size } = operator;
-  const { signal, verify = true } = options;
-  const solutions = new Float64Array(rightHandSides.length);
+  const { signal, verify = true, from } = options;
+  const solutions = from?.solutions.slice() ?? new Float64Array(rightHandSides.length);
   const watched = Array.from({ length: countRows(rightHandSides, size) }, (_, k) =>
     watch(
-      begin(row(rightHandSides, k, size), row(solutions, k, size), options.tolerance),
+      begin(row(rightHandSides, k, size), row(solutions, k, size), options.tolerance, from?.residuals[k]),
       options.leastResidual ?? false,
     ),
   );
@@ -53,7 +67,8 @@ export async function drive(
   const residualHistory: number[] = [];
   let products = 0;
   const pass = new Pass(size);
-  let recursions = start(columns.filter(isOpen));
+  let recursions = start(columns.filter((column) => isOpen(column) && !column.claim));
+  let stopped: Stopped | undefined;
 
   for (;;) {
     if (residualHistory.length >= options.iterations)
@@ -89,12 +104,18 @@ export async function drive(
       });
     }
     recursions.push(...start(restarting.map(({ column }) => column)));
+    const width = recursions.reduce((sum, { directions }) => sum + directions.length / size, 0);
+    if (columns.some(({ owner }) => owner) && options.stop?.(residualHistory, width)) {
+      for (const column of columns) if (column.owner) release(column, 'iteration-limit');
+      stopped = { solutions, residuals: columns.map(({ r }) => r) };
+      break;
+    }
   }
   for (const column of columns) {
     column.status ??= column.claim ?? 'indefinite';
     if (!Number.isFinite(column.trueResidual)) column.trueResidual = column.residual;
   }
-  return { columns, solutions, residualHistory, products };
+  return { columns, solutions, residualHistory, products, stopped };
 }
 
 /** The vectors of one product: the recursions' directions, in place where nothing has changed, then those to be checked. */

@@ -11,6 +11,8 @@ export interface NystromOptions {
   /** The first sketch, doubled until it is large enough. */
   firstRank: number;
   maximumRank: number;
+  /** Whether a sketch of that rank with that last eigenvalue is worth doubling. Default: as the eigenvalues say. */
+  worthDoubling?: ((rank: number, last: number) => boolean) | undefined;
   /** Normal random vector number `index`, length p. */
   random: (index: number) => Float64Array;
   eigensolver: SmallEigensolver;
@@ -61,7 +63,8 @@ export async function nystrom(operator: Operator, options: NystromOptions): Prom
     for (let k = before; k < rank; k += 1) images.push(row(product, k - before, size));
     const { values, vectors } = approximate(probes, images, options.eigensolver);
     const smallest = values.length < rank ? 0 : values.at(-1)!;
-    if (rank === most || smallest <= aboveDamping * options.damping || smallest > last / flat)
+    const worth = options.worthDoubling?.(rank, smallest) ?? true;
+    if (rank === most || smallest <= aboveDamping * options.damping || smallest > last / flat || !worth)
       return { values, vectors, products: rank };
     last = smallest;
   }
