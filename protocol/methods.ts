@@ -93,10 +93,10 @@ export const arnoldiSchema = z.strictObject({
   name: z.literal('arnoldi'),
   rank: z.int().min(1).max(512).default(20),
   /**
-   * What H is taken for on the complement of the eigenvectors: `l2` times the identity, the `smallest` eigenvalue kept times
-   * the identity, or `drop`, which leaves that part of v out (Schioppa et al. 2022).
+   * What multiple c of the identity H is taken for on the complement of the eigenvectors: halfway (`midpoint`) between `l2`
+   * and the `smallest` eigenvalue kept, either of them, or `drop`, which leaves that part of v out (Schioppa et al. 2022).
    */
-  complement: z.enum(['l2', 'smallest', 'drop']).default('l2'),
+  complement: z.enum(['midpoint', 'l2', 'smallest', 'drop']).default('midpoint'),
   /** A column is `converged` at ‖v − (H + λI)s‖ ≤ tolerance·‖v‖. */
   tolerance: positive.default(1e-2),
   /** Passes for the eigenpairs, at most. */

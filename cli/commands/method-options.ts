@@ -24,7 +24,9 @@ const options: Record<MethodName, Option[]> = {
   auto: [tolerance, option('--max-products <n>', 'the budget: vectors multiplied at most', parseCount), seed],
   arnoldi: [
     option('--rank <r>', 'eigenpairs of H (20)', parseCount),
-    option('--complement <what>', 'H beside the eigenvectors (l2)').choices(['l2', 'smallest', 'drop']),
+    option('--complement <what>', 'H beside the eigenvectors (midpoint)').choices([
+      ...['midpoint', 'l2', 'smallest', 'drop'],
+    ]),
     tolerance,
     maxIterations,
     seed,

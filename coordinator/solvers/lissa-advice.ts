@@ -2,11 +2,15 @@ import type { LissaOptions, LissaSolution } from './lissa.js';
 import type { Status } from './types.js';
 import { show } from './vectors.js';
 
-/** @param curvatures sᵀHs/sᵀs per right-hand side: where a chain diverged, close to the eigenvalue that it diverged along */
+/**
+ * @param curvatures sᵀHs/sᵀs per right-hand side: where a chain diverged, at most the eigenvalue that it diverged along
+ * @param saferScale one that is known to do, where it was asked for
+ */
 export function lissaAdvice(
   solution: Omit<LissaSolution, 'advice'>,
   curvatures: number[],
   { tolerance, average, convention, damping }: LissaOptions,
+  saferScale = 0,
 ): string {
   const { columns, trueResiduals, residualHistory, estimates, iterations, scale, depth, restarts } = solution;
   const { standardErrors, residualErrors } = solution;
@@ -30,6 +34,7 @@ export function lissaAdvice(
           diverged.map((k) => curvatures[k]!),
           scale,
           shrink,
+          saferScale,
         ),
     );
   }
@@ -81,7 +86,7 @@ export function lissaAdvice(
 }
 
 /** Which scale or damping would have held, from the curvature along which the chains grew. */
-function cure(curvatures: number[], scale: number, shrink: number): string {
+function cure(curvatures: number[], scale: number, shrink: number, saferScale: number): string {
   const lowest = Math.min(...curvatures);
   const largest = Math.max(...curvatures);
   if (lowest < 0)
@@ -93,10 +98,10 @@ function cure(curvatures: number[], scale: number, shrink: number): string {
   if (largest > scale * (1 + shrink) * 0.9)
     return (
       `The curvature there is ${show(largest)}, and a scale of ${show(scale)} bears less than ${show(scale * (1 + shrink))}: use a scale ` +
-      `of at least the largest eigenvalue, say ${show(1.25 * largest)}.`
+      `of at least the largest eigenvalue, say ${show(Math.max(1.25 * largest, saferScale))}.`
     );
   return (
     `The mean curvature there is only ${show(largest)}, so it is single minibatches that are too steep for the scale of ` +
-    `${show(scale)}: raise the scale, say to ${show(4 * scale)}, or the batch size.`
+    `${show(scale)}: raise the scale, say to ${show(Math.max(4 * scale, saferScale))}, or the batch size.`
   );
 }

@@ -29,7 +29,7 @@ export interface LissaOptions extends SolverOptions {
   average?: boolean | undefined;
   /** How many times to begin anew with a larger scale after chains diverged. Default 0. */
   restarts?: number | undefined;
-  /** A scale that is known to do, asked for when one has not; the next is that, and at least twice the last. */
+  /** A scale that is known to do, asked for when one has not; the next, or the one advised, is no less. */
   saferScale?: (() => Promise<number>) | undefined;
   /** Independent chains that are averaged. */
   samples: number;
@@ -170,7 +170,8 @@ export async function lissa(
     standardErrors,
     residualErrors: errors,
   };
-  return { ...solution, advice: lissaAdvice(solution, curvatures, options) };
+  const safer = columns.includes('diverged') && !hopeless ? await options.saferScale?.() : undefined;
+  return { ...solution, advice: lissaAdvice(solution, curvatures, options, safer) };
 
   /** The mean over the samples as they are now, and its true residual. */
   async function answered() {

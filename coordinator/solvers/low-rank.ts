@@ -8,7 +8,8 @@ import { addScaled, countRows, dot, row } from './vectors.js';
  *
  * Arnoldi's route to influence functions (Schioppa, Zablotskaia, Vilar & Sokolov 2022) keeps the first term alone, which is
  * c = ∞ here. The residual is (H − c)·(v − QQᵀv)/(c + λ), but for that of the pairs: it is small where v lies in the span of
- * Q, or where c is about right for the rest of the spectrum.
+ * Q, or where c is about right for the rest of the spectrum. Where that lies within [a, b], a + λ > 0, the worst of
+ * |μ − c|/(c + λ) is least at c = (a + b)/2, where it is (b − a)/(b + a + 2λ) < 1.
  * @param complement c; Infinity drops what the pairs do not span
  * @returns K × p, a solution a row
  */

@@ -97,6 +97,13 @@ describe('lissa', () => {
     expect(report.lissa!.scale).toBeGreaterThan(eigenvalues.at(-1)!);
   });
 
+  it('lissa: without restarts, the scale advised is at least λmax + λ', async () => {
+    const { report } = await solve({ scale: eigenvalues.at(-1)! / 50, restarts: 0 });
+    expect(report.status).toBe('diverged');
+    const advised = Number(/say (?:to )?([\d.e+-]+)[.,]/.exec(report.advice)?.[1]);
+    expect(advised).toBeGreaterThanOrEqual(eigenvalues.at(-1)! + damping);
+  });
+
   it('lissa: minibatches of all rows, drawn globally, are the deterministic recursion', async () => {
     const scale = 2 * eigenvalues.at(-1)!;
     const depth = 7;

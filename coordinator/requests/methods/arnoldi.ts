@@ -59,6 +59,7 @@ function complementOf(
   { operator }: Context,
 ): number {
   const l2 = operator.shape.l2.reduce((least, value) => Math.min(least, value), Infinity);
-  const taken = { l2, smallest: Math.abs(values.at(-1)!), drop: Infinity }[complement];
+  const smallest = Math.abs(values.at(-1)!);
+  const taken = { midpoint: (l2 + smallest) / 2, l2, smallest, drop: Infinity }[complement];
   return taken + damping > 0 ? taken : Infinity;
 }

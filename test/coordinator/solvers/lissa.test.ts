@@ -103,6 +103,14 @@ describe('lissa', () => {
     expect((await solveToy({ scale: largest / 1.99, depth: 1000 })).status).toBe('completed');
   });
 
+  it('lissa: the scale advised after divergence is no less than one that is known to do', async () => {
+    for (const scale of [0.05, 1, 4]) {
+      const solution = await solveToy({ scale, saferScale: () => Promise.resolve(64) });
+      expect(solution.status).toBe('diverged');
+      expect(Number(/say (?:to )?([\d.e+-]+)[.,]/.exec(solution.advice)?.[1])).toBeGreaterThanOrEqual(64);
+    }
+  });
+
   it('lissa: numbers beyond the device end a chain as diverged, with the state before', async () => {
     const runner = denseChainRunner([[toy]], ones);
     const overflowing = {

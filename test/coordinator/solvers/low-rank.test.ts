@@ -88,4 +88,22 @@ describe('lowRankSolutions', () => {
       { numRuns: 40, seed: 3 },
     );
   });
+
+  it('lowRankSolutions: halfway to the smallest eigenvalue kept, the residual is bounded below ‖v‖; dividing by λ is not', async () => {
+    for (const rest of [
+      [5, 4, 1, 0],
+      [0.1, 0.01, 0, 0],
+      [5.9, 5.8, 5.7, 5.6],
+    ]) {
+      const matrix = withSpectrum([9, 6, ...rest], reflections(6, 4));
+      const pairs = await pairsOf(matrix, 2);
+      const v = gaussian(6, 5)(0);
+      for (const damping of [0.01, 1]) {
+        const residual = (c: number) =>
+          relativeError(times(shifted(matrix, damping), lowRankSolutions(pairs, v, damping, c)), v);
+        expect(residual(3)).toBeLessThanOrEqual(3 / (3 + damping) + 1e-9);
+        if (damping < 0.1 && rest[0]! > 1) expect(residual(0)).toBeGreaterThan(10);
+      }
+    }
+  });
 });
