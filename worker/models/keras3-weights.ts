@@ -1,5 +1,5 @@
 import type { TfjsLayer } from './tfjs-file.js';
-import { option } from './tfjs-options.js';
+import { option, refuse } from './tfjs-options.js';
 
 /** The weights of a layer in the order in which Keras makes them; what a layer does without is left out. */
 const parts: Readonly<Record<string, (layer: TfjsLayer) => string[]>> = {
@@ -24,6 +24,7 @@ function affine(layer: TfjsLayer): string[] {
  * Weights converted from a `.keras` file, `layers/conv2d_1/vars/0`, under the names that all other files have,
  * `my_convolution/kernel`. Keras 3 counts the layers of a class in the order of the model's list, whatever they are called, and
  * the weights of a layer (`keras.src.saving.saving_lib._save_container_state`, Keras 3.15). Other names stay.
+ * Throws `UnsupportedError` for a layer that we know with more weights than we know of.
  */
 export function namedByLayer<T>(
   weights: ReadonlyMap<string, T>,
@@ -35,8 +36,12 @@ export function namedByLayer<T>(
     const kind = snakeCase(layer.class_name);
     const count = counts.get(kind) ?? 0;
     counts.set(kind, count + 1);
-    for (const [i, part] of (parts[layer.class_name]?.(layer) ?? []).entries())
-      names.set(`layers/${kind}${count === 0 ? '' : `_${count}`}/vars/${i}`, `${layer.config.name}/${part}`);
+    const known = parts[layer.class_name]?.(layer);
+    if (!known) continue;
+    const nameOf = (i: number) => `layers/${kind}${count === 0 ? '' : `_${count}`}/vars/${i}`;
+    for (const [i, part] of known.entries()) names.set(nameOf(i), `${layer.config.name}/${part}`);
+    if (weights.has(nameOf(known.length)))
+      refuse(layer, `${layer.class_name} with more weights than ${known.join(', ')} is not supported`);
   }
   return new Map([...weights].map(([name, weight]) => [names.get(name) ?? name, weight]));
 }
