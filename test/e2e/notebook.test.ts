@@ -84,7 +84,7 @@ describe('the notebook through a coordinator and two workers', () => {
       const solve = { type: 'solve', ...problem, damping: 0.1, method: { name: 'cg' } } as const;
       expect(await plot(solve, 'solve.svg')).toMatchObject({ code: 0, stdout: 'saved: solve.svg\n' });
       const svg = await readFile(join(folder, 'solve.svg'), 'utf8');
-      for (const text of ['cg: notebook (p = 2) on one-row', 'relative residual'])
+      for (const text of ['notebook (p = 2) on one-row (n = 1): converged', 'relative residual'])
         expect(svg).toContain(text);
       const fit = { type: 'fit', model: 'notebook', dataset: 'one-row', into: 'fitted' } as const;
       expect((await plot(fit, 'fit.png')).code).toBe(0);
