@@ -222,7 +222,6 @@ describe('a newcomer', () => {
     const methods = [
       'cg --tolerance 1e-7 --leaf-rows 64',
       'cg --block --preconditioner nystrom --seed 3',
-      'cg --on-indefinite shift',
       'direct --hvp finite-difference',
       'minres',
       'newton-cg',
