@@ -1,16 +1,13 @@
 import { startLocalFarm } from '../cli/farm.js';
 import { formatNumber } from '../cli/terminal/format.js';
 import { conjugateGradient } from '../coordinator/solvers/conjugate-gradient.js';
-import { importDataset } from '../datasets/import.js';
 import { readMnist } from '../datasets/read-mnist.js';
-import { DatasetRegistry } from '../datasets/registry.js';
 import type { RowSource } from '../datasets/rows.js';
-import { openStore } from '../datasets/stores/open-store.js';
 import type { Client } from '../protocol/client.js';
 import type { Report } from '../protocol/jobs.js';
 import { networkSchema, parameterLayout } from '../protocol/model.js';
-import { Objects } from '../protocol/objects.js';
 import type { RequestInput } from '../protocol/requests.js';
+import { importRows } from './import-rows.js';
 import { clocks, normals } from './measure.js';
 import { networks } from './networks.js';
 import { report, type BenchRow } from './table.js';
@@ -156,14 +153,7 @@ const local = await startLocalFarm({ workers: 2, threads: 1, engine: 'wasm', say
 const rows: BenchRow[] = [];
 try {
   const { client } = local;
-  const shards = await Objects.open(client.nc, client.names.stores.shards);
-  await importDataset({
-    source: first(await readMnist('test'), 4000),
-    name: 'digits',
-    store: openStore('nats:', 'digits', shards),
-    registry: await DatasetRegistry.open(client.nc, client.names),
-    shuffleSeed: 0,
-  });
+  await importRows(client, 'digits', first(await readMnist('test'), 4000));
   for (const [name, each] of Object.entries(models))
     await (await client.models()).put({ ...each, name }, normals(parameterLayout(each).count, 1, 0.05), true);
 

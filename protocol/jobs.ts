@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { lissaReportSchema } from './lissa.js';
-import { preconditioners } from './methods.js';
-import { automaticStepsSchema, methodSchema } from './methods.js';
+import { automaticStepsSchema, methodSchema, preconditioners } from './methods.js';
 import { nameSchema, sha256Schema } from './names.js';
 import { requestSchema } from './requests.js';
 import { lowRankSchema, spectrumSchema } from './spectrum.js';

@@ -65,7 +65,7 @@ export class TreeSum {
   readonly #height: number;
   /** Held nodes are disjoint, so the first leaf names one. */
   readonly #held = new Map<number, { level: number; sums: Float64Array }>();
-  /** Arrays that were added into another: the next widened sum takes one, as new ones would keep the collector busy. */
+  /** Of sums that were widened here, the arrays added into another: the next takes one, as new ones would keep the collector busy. */
   readonly #spare: Float64Array[] = [];
   #length: number | undefined;
 
@@ -107,7 +107,7 @@ export class TreeSum {
         if (sibling?.level !== level) break;
         this.#held.delete(siblingStart);
         const summed = addInto(sibling.sums, merged);
-        if (merged instanceof Float64Array) this.#spare.push(merged);
+        if (sums instanceof Float32Array && merged instanceof Float64Array) this.#spare.push(merged);
         merged = summed;
       }
       first = Math.min(first, siblingStart);

@@ -56,8 +56,7 @@ export class FarmChainRunner implements ChainRunner {
       seeds: [seed, sample, pass, shard],
     };
     const values = state instanceof Float32Array ? state : Float32Array.from(state);
-    const [now, busy] = [seconds(), this.#busy()];
-    const span = (this.#span ??= { began: now, before: busy, ended: now, after: busy });
+    const span = (this.#span ??= this.#beginSpan());
     for (let tries = 1; ; tries++) {
       const worker = await this.#take(shard);
       try {
@@ -86,6 +85,11 @@ export class FarmChainRunner implements ChainRunner {
         (busy - (before.get(id) ?? 0)) / stats.get(id)!.threads / (ended - began),
       ]),
     );
+  }
+
+  #beginSpan() {
+    const [now, busy] = [seconds(), this.#busy()];
+    return { began: now, before: busy, ended: now, after: busy };
   }
 
   #busy(): Map<string, number> {

@@ -7,7 +7,7 @@ import { eigenInThread } from '../dense/eigen.js';
 import { kroneckerPreconditioner } from '../dense/kronecker.js';
 import { symmetricEigen } from '../dense/symmetric-eigen.js';
 import { estimateDiagonal, jacobi } from '../solvers/jacobi.js';
-import { lowRankPreconditioner, nystrom } from '../solvers/nystrom.js';
+import { firstRank, lowRankPreconditioner, nystrom } from '../solvers/nystrom.js';
 import type { Preconditioner } from '../solvers/preconditioner.js';
 import type { Context } from './context.js';
 import { normalVectors, signVectors } from './random-vectors.js';
@@ -20,8 +20,6 @@ export interface Preconditioning {
 
 /** Number of the random streams of preconditioners. */
 const stream = 0;
-/** The first sketch of a Nyström approximation. */
-const firstRank = 16;
 /** Float64 values of a low-rank approximation and its sketch (3 GiB in all). */
 export const basisValues = 2 ** 27;
 

@@ -1,4 +1,5 @@
 import { enough, iterationsLeft } from './forecast.js';
+import { firstRank } from './nystrom.js';
 
 /** What a solve can go on with: CG, plain or with a preconditioner, or the dense matrix. */
 export type Route = 'cg' | 'nystrom' | 'kfac' | 'direct';
@@ -50,8 +51,7 @@ export interface Decision {
 const late = 0.19;
 /** Early residuals tell too little good of CG, which grows faster: a change in its course has to gain this factor. */
 const clearly = 2;
-/** Vectors of the first sketch. A low-rank approximation is made where CG has ten times that to go, so that little is lost. */
-export const firstRank = 16;
+/** A low-rank approximation is made where CG has ten times its first sketch to go, so that little is lost. */
 const worthIt = 10 * firstRank;
 /** Vectors that CG multiplies before its residuals are believed. */
 const patience = 8;

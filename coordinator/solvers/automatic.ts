@@ -1,6 +1,5 @@
 import {
   changeOfRoute,
-  firstRank,
   isSmall,
   productsLeft,
   stepsOfLook,
@@ -13,7 +12,7 @@ import { blockIterations, iterationsAt } from './forecast.js';
 import { solveByPolicy, type PolicyOptions } from './indefinite.js';
 import { quadrature, tridiagonals } from './lanczos-quadrature.js';
 import type { Stopped } from './krylov.js';
-import { lowRankPreconditioner, nystrom, type LowRank } from './nystrom.js';
+import { firstRank, lowRankPreconditioner, nystrom, type LowRank } from './nystrom.js';
 import type { Preconditioner } from './preconditioner.js';
 import type { SmallEigensolver } from './small-eigen.js';
 import type { Operator, Solution, SolverOptions } from './types.js';

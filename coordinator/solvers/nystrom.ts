@@ -5,6 +5,9 @@ import type { SmallEigensolver } from './small-eigen.js';
 import type { Operator } from './types.js';
 import { addScaled, dot, row } from './vectors.js';
 
+/** Vectors of the first sketch, as requests make it. */
+export const firstRank = 16;
+
 export interface NystromOptions {
   /** λ that the rank is chosen for. */
   damping: number;

@@ -29,3 +29,24 @@ export async function* atBothEnds<T, R>(
   };
   for (const v of split(vectors, count)) yield { ahead: await at(v, step), behind: await at(v, -step) };
 }
+
+/** K × p: for each of the vectors, what `along` makes of what `evaluate` gave at both ends. */
+export async function alongEach<T, R>(
+  device: Device<T>,
+  network: Network,
+  parameters: Float32Array,
+  vectors: Float32Array,
+  count: number,
+  step: number,
+  evaluate: (bound: BoundNetwork<T>) => R | Promise<R>,
+  along: (ahead: R, behind: R) => Float32Array | Promise<Float32Array>,
+): Promise<Float32Array> {
+  const values = new Float32Array(count * parameters.length);
+  let offset = 0;
+  const ends = atBothEnds(device, network, parameters, vectors, count, step, evaluate);
+  for await (const { ahead, behind } of ends) {
+    values.set(await along(ahead, behind), offset);
+    offset += parameters.length;
+  }
+  return values;
+}

@@ -1,7 +1,7 @@
 import type { Network } from '../../protocol/model.js';
 import type { Device } from '../engines/operations.js';
 import type { Batch } from './batch.js';
-import { atBothEnds } from './displaced.js';
+import { alongEach } from './displaced.js';
 import { evaluate } from './linearization.js';
 import type { BoundNetwork } from './network.js';
 
@@ -18,23 +18,8 @@ export async function finiteDifference<T>(
   count: number,
   step: number,
 ): Promise<Float32Array> {
-  const products = new Float32Array(count * parameters.length);
   const gradientAt = async (bound: BoundNetwork<T>) => (await evaluate(device, bound, batch)).gradient;
-  let offset = 0;
-  for await (const { ahead, behind } of atBothEnds(
-    device,
-    network,
-    parameters,
-    vectors,
-    count,
-    step,
-    gradientAt,
-  )) {
-    products.set(
-      ahead.map((value, i) => (value - behind[i]!) / (2 * step)),
-      offset,
-    );
-    offset += parameters.length;
-  }
-  return products;
+  const difference = (ahead: Float32Array, behind: Float32Array) =>
+    ahead.map((value, i) => (value - behind[i]!) / (2 * step));
+  return alongEach(device, network, parameters, vectors, count, step, gradientAt, difference);
 }

@@ -3,7 +3,7 @@ import type { Device } from '../engines/operations.js';
 import { uploadBatch } from './batch.js';
 import type { Batch } from './batch.js';
 import { downloadBlock } from './block.js';
-import { atBothEnds } from './displaced.js';
+import { alongEach } from './displaced.js';
 import { forward } from './graph.js';
 import { evaluateLoss } from './losses.js';
 import { bindNetwork } from './network.js';
@@ -23,31 +23,22 @@ export async function gaussNewtonDifference<T>(
   count: number,
   step: number,
 ): Promise<Float32Array> {
-  const products = new Float32Array(count * parameters.length);
   const bound = bindNetwork(device, network, parameters);
   const outputsAt = (moved: BoundNetwork<T>) =>
     device.tidy(
       () => forward(device, moved.graph, uploadBatch(device, network, batch).features).output,
       (outputs) => [outputs],
     );
-  let offset = 0;
-  for await (const { ahead, behind } of atBothEnds(
-    device,
-    network,
-    parameters,
-    vectors,
-    count,
-    step,
-    outputsAt,
-  )) {
+  const product = async (ahead: T, behind: T) => {
     const slices = device.tidy(
       () => alongOne(device, bound, ahead, behind, batch, step),
       (tensors) => tensors,
     );
-    products.set(await downloadBlock(device, bound.layout, { count: 1, slices }), offset);
+    const values = await downloadBlock(device, bound.layout, { count: 1, slices });
     device.dispose([ahead, behind, ...slices]);
-    offset += parameters.length;
-  }
+    return values;
+  };
+  const products = await alongEach(device, network, parameters, vectors, count, step, outputsAt, product);
   device.dispose(bound.held);
   return products;
 }

@@ -1,5 +1,6 @@
 import type { ConvolutionGeometry } from '../windows.js';
 import { adjointPadding, positionsOf, spacedIndices, tapsOf } from '../windows.js';
+import { exchange } from './exchange.js';
 import type { Operations } from './operations.js';
 
 type Pair<V> = readonly [vertical: V, horizontal: V];
@@ -108,10 +109,4 @@ export function kernelGradient<T>(ops: Convolving<T>, rows: T, delta: T, geometr
   );
   const exact = height === size[0] && width === size[1] ? byTap : ops.gatherRows(byTap, wanted);
   return ops.reshape(exact, [taps * channels, inputs * deltas * filters]);
-}
-
-/** n × a × b × c to n × b × a × c. */
-function exchange<T>(ops: Convolving<T>, tensor: T): T {
-  const [, a, b] = ops.shape(tensor);
-  return a === 1 || b === 1 ? tensor : ops.transpose(tensor, [0, 2, 1, 3]);
 }

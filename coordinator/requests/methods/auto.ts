@@ -76,14 +76,8 @@ export const solveByAuto: SolveBy<'auto'> = async (method, problem, context) => 
     last.route === 'direct'
       ? directSchema.parse({ name: 'direct', tolerance })
       : cgSchema.parse({
-          ...{
-            name: 'cg',
-            tolerance,
-            block: count > 1,
-            maxIterations: iterations,
-            onIndefinite: 'minres',
-            seed,
-          },
+          ...{ name: 'cg', tolerance, seed },
+          ...{ block: count > 1, maxIterations: iterations, onIndefinite: 'minres' },
           ...(last.route !== 'cg' && { preconditioner: last.route }),
           ...(last.rank && { maxRank: last.rank }),
         });

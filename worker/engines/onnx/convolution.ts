@@ -1,5 +1,6 @@
 import type { ConvolutionGeometry } from '../../windows.js';
 import { positionsOf, tapsOf } from '../../windows.js';
+import { exchange } from '../exchange.js';
 import type { Operations } from '../operations.js';
 import { RecordingOperations } from './operations.js';
 import { runsOf } from './runs.js';
@@ -37,7 +38,7 @@ export abstract class RecordingConvolutions extends RecordingOperations implemen
       this.reshape(windows, [rows * ofImage, patch]),
       this.#band(kernels, geometry),
     );
-    const byKernel = this.#exchange(this.reshape(product, [rows, ofImage, count, length * filters]));
+    const byKernel = exchange(this, this.reshape(product, [rows, ofImage, count, length * filters]));
     return this.reshape(byKernel, [rows, count * ofImage * length * filters]);
   }
 
@@ -80,7 +81,7 @@ export abstract class RecordingConvolutions extends RecordingOperations implemen
     const rows = Math.min(windows.shape[0]!, delta.shape[0]!);
     const [inputs, deltas] = [windows.shape[0]! / rows, delta.shape[0]! / rows];
     const byRun = (tensor: OnnxTensor, count: number, width: number) => {
-      const cube = this.#exchange(this.reshape(tensor, [rows, count, ofImage, width]));
+      const cube = exchange(this, this.reshape(tensor, [rows, count, ofImage, width]));
       return this.reshape(cube, [rows * ofImage, count * width]);
     };
     const left = byRun(windows, inputs, patch);
@@ -107,11 +108,5 @@ export abstract class RecordingConvolutions extends RecordingOperations implemen
     const blocks = this.reshape(kernels, [1, height * count, geometry.filters]);
     const banded = this.record((trace) => this.gatherBlocks(trace, blocks, band(count)));
     return this.reshape(banded, [patch, count * length * geometry.filters]);
-  }
-
-  /** n × a × b × c to n × b × a × c. */
-  #exchange(tensor: OnnxTensor) {
-    const [, a, b] = tensor.shape;
-    return a === 1 || b === 1 ? tensor : this.transpose(tensor, [0, 2, 1, 3]);
   }
 }
