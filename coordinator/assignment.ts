@@ -8,12 +8,12 @@ export interface Assignee {
 /**
  * Shares leaves among workers in proportion to their threads: every worker gets a contiguous run (of the given ranges,
  * in order), so that it can pre-sum large subtrees. Cuts fall on multiples of a power of two where the balance allows
- * it, at most an eighth of one thread's share off, so that few tree nodes cross the wire. The answer never depends on it.
+ * it, at most a 32nd of one thread's share off, so that few tree nodes cross the wire. The answer never depends on it.
  */
 export function assign(ranges: readonly LeafRange[], workers: readonly Assignee[]): Map<string, LeafRange[]> {
   const total = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
   const threads = workers.reduce((sum, worker) => sum + worker.threads, 0);
-  const grain = 2 ** Math.max(0, Math.floor(Math.log2(total / threads / 4)));
+  const grain = 2 ** Math.max(0, Math.floor(Math.log2(total / threads / 16)));
   const assigned = new Map<string, LeafRange[]>();
   let before = 0;
   let cut = 0;

@@ -203,9 +203,11 @@ export class ServedOperator {
     const parts = Array.from({ length: Math.ceil(leaves.length / share) }, (_, slot) =>
       this.#slots.run<Sums>(slot, name, input(leaves.slice(slot * share, (slot + 1) * share))),
     );
+    const answers = await Promise.all(parts);
+    if (answers.length === 1) return { ...answers[0]!.value, busySeconds: answers[0]!.busySeconds };
     const sum = new TreeSum(treeLeaves);
     let busySeconds = 0;
-    for (const part of await Promise.all(parts)) {
+    for (const part of answers) {
       busySeconds += part.busySeconds;
       const { nodes, values } = part.value;
       const width = values.length / nodes.length;

@@ -30,6 +30,7 @@ class Slot {
     atomics: 'disabled',
     // Below the NATS threads of all processes here: a message is read at once even where every core computes.
     niceIncrement: 5,
+    recordTiming: false,
     resourceLimits: { maxYoungGenerationSizeMb },
   });
   #port: MessagePort | undefined;

@@ -1,3 +1,4 @@
+import { Piscina } from 'piscina';
 import { BadRequestError, toWire, UnknownOperatorError, WorkerLostError } from '../protocol/errors.js';
 import type { SelfCheck } from '../protocol/jobs.js';
 import { isPlugin } from '../protocol/model.js';
@@ -170,13 +171,21 @@ async function outcome<T>(work: () => T | Promise<T>): Promise<Outcome<T>> {
   const began = performance.now();
   try {
     const value = await work();
-    return {
+    return handOver({
       ok: true,
       value,
       busySeconds: (performance.now() - began) / 1000,
       usedBytes: thread?.budget.used ?? 0,
-    };
+    });
   } catch (error) {
     return { ok: false, error: toWire(error) };
   }
+}
+
+/** Gives sums away instead of copying them: no task keeps what it answered. */
+function handOver<T>(done: Outcome<T>): Outcome<T> {
+  const values = done.ok ? (done.value as Partial<Sums> | undefined)?.values : undefined;
+  if (!(values?.buffer instanceof ArrayBuffer) || values.byteLength < values.buffer.byteLength) return done;
+  const moved = { [Piscina.transferableSymbol]: [values.buffer], [Piscina.valueSymbol]: done };
+  return Piscina.move(moved as never) as unknown as Outcome<T>;
 }

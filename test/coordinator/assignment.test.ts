@@ -33,7 +33,7 @@ describe('assign', () => {
     );
   });
 
-  it("balances: no cut is further from the workers' shares by threads than an eighth of a thread's share", () => {
+  it("balances: no cut is further from the workers' shares by threads than a 32nd of a thread's share", () => {
     fc.assert(
       fc.property(missing, workers, (ranges, farm) => {
         const assigned = assign(ranges, farm);
@@ -44,7 +44,7 @@ describe('assign', () => {
           cut += leavesOf(assigned.get(worker.id) ?? []).length;
           ideal += (total * worker.threads) / threads;
           // Half a leaf is the rounding of a cut to a whole leaf.
-          expect(Math.abs(cut - ideal)).toBeLessThanOrEqual(Math.max(0.5, total / threads / 8) + 1e-9);
+          expect(Math.abs(cut - ideal)).toBeLessThanOrEqual(Math.max(0.5, total / threads / 32) + 1e-9);
         }
       }),
     );
