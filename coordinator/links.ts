@@ -24,6 +24,8 @@ export interface WorkerStats {
   /** Passes over the whole dataset times right-hand sides that its share of the work amounts to. */
   products: number;
   busySeconds: number;
+  /** Summed over its tasks, from a task's arrival to its reply. */
+  heldSeconds: number;
   selfCheck?: SelfCheck;
 }
 
@@ -104,7 +106,8 @@ export class Links {
     size: (nodes: number) => number,
     products: number,
   ): Promise<Sums> {
-    const { nodes, block, busySeconds, selfCheck } = await this.#farm.calls.call(worker, task, this.#signal);
+    const reply = await this.#farm.calls.call(worker, task, this.#signal);
+    const { nodes, block, selfCheck } = reply;
     if (block?.values !== size(nodes.length))
       throw new TimeoutError(
         `worker ${worker} sent ${block?.values ?? 'no'} values for ${nodes.length} nodes`,
@@ -115,7 +118,8 @@ export class Links {
     const { engine, reason } = await opened;
     Object.assign(stats, engine && { engine, reason });
     stats.products += products;
-    stats.busySeconds += busySeconds;
+    stats.busySeconds += reply.busySeconds;
+    stats.heldSeconds += reply.heldSeconds;
     if (selfCheck) stats.selfCheck = selfCheck;
     return { nodes, values };
   }
@@ -178,6 +182,7 @@ export class Links {
         threads: heartbeat?.threads ?? 1,
         products: 0,
         busySeconds: 0,
+        heldSeconds: 0,
       };
       this.stats.set(worker, stats);
     }

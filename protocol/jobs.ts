@@ -162,7 +162,10 @@ export const reportSchema = z.object({
       reason: z.string().optional(),
       threads: z.int(),
       products: z.number(),
+      /** Of arithmetic, summed over its threads. */
       busySeconds: z.number(),
+      /** Summed over its tasks, from a task's arrival to the reply: beyond that the farm waited for broker and coordinator. */
+      heldSeconds: z.number(),
       selfCheck: selfCheckSchema.optional(),
     }),
   ),

@@ -124,7 +124,10 @@ export const taskReplySchema = z.discriminatedUnion('ok', [
     /** Tree nodes whose sums the block holds, in order; empty for tasks that sum nothing. */
     nodes: z.array(nodeSchema),
     block: blockRefSchema.nullable(),
+    /** Of arithmetic, summed over the threads. */
     busySeconds: z.number().min(0),
+    /** From the task's arrival to the reply: what is not arithmetic is the worker's own overhead. */
+    heldSeconds: z.number().min(0),
     /** With exact products: what the worker found before it trusted the first one. */
     selfCheck: selfCheckSchema.optional(),
     /** In the reply to `open`: the engine that does this operator's arithmetic. A plugin's is never `onnx`. */

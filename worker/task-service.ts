@@ -13,6 +13,9 @@ import type { Slots } from './slots.js';
 /** The manifest that the reference names, or an error where the dataset was replaced meanwhile. */
 export type FindManifest = (dataset: DatasetRef) => Promise<Manifest>;
 
+/** A successful reply, but for the time that it took. */
+type Done = Omit<Extract<TaskReply, { ok: true }>, 'ok' | 'heldSeconds'>;
+
 /** Answers tasks on `worker.<id>.task`, as an endpoint that `nats service` shows. */
 export class TaskService {
   #nc: NatsConnection;
@@ -76,20 +79,22 @@ export class TaskService {
   }
 
   async #answer(message: ServiceMsg): Promise<void> {
+    const began = performance.now();
     let reply: TaskReply;
     try {
       if (this.#draining) throw new UnknownOperatorError(`worker ${this.#worker} is leaving`);
-      reply = await this.#run(parseJson(taskSchema, message.data, 'task'));
+      const answer = await this.#run(parseJson(taskSchema, message.data, 'task'));
+      reply = { ok: true, ...answer, heldSeconds: (performance.now() - began) / 1000 };
     } catch (error) {
       reply = { ok: false, error: toWire(error) };
     }
     message.respond(JSON.stringify(reply));
   }
 
-  async #run(task: Task): Promise<TaskReply> {
+  async #run(task: Task): Promise<Done> {
     if (task.task === 'open') {
       const { engine } = await this.#open(task);
-      return { ok: true, nodes: [], block: null, busySeconds: 0, ...engine };
+      return { nodes: [], block: null, busySeconds: 0, ...engine };
     }
     const open = this.#operators.get(task.operator);
     if (!open)
@@ -99,7 +104,7 @@ export class TaskService {
     const served = await open;
     try {
       const { nodes, values, busySeconds, selfCheck } = await this.#dispatch(served, task);
-      return { ok: true, nodes, block: await served.outbox.send(values, 1), busySeconds, selfCheck };
+      return { nodes, block: await served.outbox.send(values, 1), busySeconds, selfCheck };
     } catch (error) {
       // A thread began anew: it knows no operator, and whoever needs one has to open it again.
       if (error instanceof WorkerLostError || error instanceof UnknownOperatorError)

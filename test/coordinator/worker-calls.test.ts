@@ -9,7 +9,7 @@ import { rawPublish } from '../support/raw-publish.js';
 let broker: TestBroker;
 let calls: WorkerCalls;
 const never = new AbortController().signal;
-const reply = { ok: true, nodes: [], block: null, busySeconds: 0.5 } as const;
+const reply = { ok: true, nodes: [], block: null, busySeconds: 0.5, heldSeconds: 0.6 } as const;
 const task: Task = {
   task: 'linearize',
   operator: 'o',
