@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { cpus } from 'node:os';
 import { nuid } from '@nats-io/nats-core';
 import { totalWeight } from '../protocol/dataset.js';
+import { networkDigest } from '../protocol/digest.js';
 import { CancelledError, NotFiniteError } from '../protocol/errors.js';
 import type { Job, Progress, Report } from '../protocol/jobs.js';
 import { l2Diagonal, networkOf } from '../protocol/model.js';
@@ -124,7 +125,7 @@ async function handle(request: Request, context: Context): Promise<Outcome> {
 
 function report(
   job: Job,
-  { model, manifest, dataset, leafRows, leaves }: Prepared,
+  { model, manifest, dataset, rhsDataset, leafRows, leaves }: Prepared,
   operator: DistributedOperator,
   start: Context['start'],
   outcome: Outcome,
@@ -140,8 +141,12 @@ function report(
     request: job.request,
     status: outcome.status,
     advice: outcome.advice,
-    model: { name: model.name, parameters: model.parameters.count, sha256: model.parameters.sha256 },
+    model: {
+      ...{ name: model.name, parameters: model.parameters.count, sha256: model.parameters.sha256 },
+      network: networkDigest(model),
+    },
     dataset: { ...dataset, rows: manifest.rows, leaves, leafRows },
+    ...(rhsDataset && { rhsDataset }),
     loss: start.value,
     gradientNorm: norm(start.gradient),
     ...outcome.report,

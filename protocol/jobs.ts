@@ -109,7 +109,14 @@ export const reportSchema = z.object({
   status: z.string(),
   /** What to do next, or that nothing is needed. */
   advice: z.string(),
-  model: z.object({ name: nameSchema, parameters: z.int(), sha256: sha256Schema }),
+  model: z.object({
+    name: nameSchema,
+    parameters: z.int(),
+    /** Of the parameters. */
+    sha256: sha256Schema,
+    /** Of layers, loss and l2. */
+    network: sha256Schema.optional(),
+  }),
   dataset: z.object({
     name: nameSchema,
     rows: z.int(),
@@ -117,6 +124,8 @@ export const reportSchema = z.object({
     leaves: z.int(),
     leafRows: z.int(),
   }),
+  /** Where the right-hand sides are gradients of its rows. */
+  rhsDataset: z.object({ name: nameSchema, sha256: sha256Schema }).optional(),
   /** λ that the answer is for. */
   damping: z.number().optional(),
   columns: z.array(columnSchema).optional(),

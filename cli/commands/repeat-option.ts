@@ -2,8 +2,9 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { DatasetRegistry, manifestDigest } from '../../datasets/registry.js';
 import type { Client } from '../../protocol/client.js';
+import { networkDigest } from '../../protocol/digest.js';
 import { BadFileError, BadRequestError } from '../../protocol/errors.js';
-import { reportSchema } from '../../protocol/jobs.js';
+import { reportSchema, type Report } from '../../protocol/jobs.js';
 import { parseJson } from '../../protocol/parse.js';
 import type { RequestInput } from '../../protocol/requests.js';
 import { unused } from './option-fields.js';
@@ -40,22 +41,13 @@ export async function requestOfReport(client: Client, path: string, command: Com
       others.map(({ long }) => long!),
       'a request of your own, without --from',
     );
-  const { request, model, dataset, chosen } = await readReport(path);
+  const report = await readReport(path);
+  const { request, dataset, chosen } = report;
   if (request.type !== 'solve')
     throw new BadRequestError(`${path} is the report of a ${request.type}, not of a solve`, {
       hint: `repeat it with \`ihvp ${request.type}\``,
     });
-  const [models, datasets] = await Promise.all([
-    client.models(),
-    DatasetRegistry.open(client.nc, client.names),
-  ]);
-  const [modelNow, manifest] = await Promise.all([models.get(model.name), datasets.get(dataset.name)]);
-  const changed =
-    modelNow.parameters.sha256 !== model.sha256
-      ? `the parameters of model "${model.name}"`
-      : manifestDigest(manifest) !== dataset.sha256
-        ? `dataset "${dataset.name}"`
-        : undefined;
+  const changed = await changedSince(report, client);
   if (changed)
     throw new BadRequestError(`${changed} changed since the report was written: its bits cannot come again`, {
       hint: 'solve anew, with options instead of --from',
@@ -66,6 +58,19 @@ export async function requestOfReport(client: Client, path: string, command: Com
       ? { ...request.method, again: chosen.again }
       : request.method;
   return { ...request, method, leafRows: dataset.leafRows };
+}
+
+/** What a solve was made of that is not as it was. */
+async function changedSince({ model, dataset, rhsDataset }: Report, client: Client) {
+  const models = await client.models();
+  const datasets = await DatasetRegistry.open(client.nc, client.names);
+  const now = await models.get(model.name);
+  if (now.parameters.sha256 !== model.sha256) return `the parameters of model "${model.name}"`;
+  if (model.network && networkDigest(now) !== model.network)
+    return `layers, loss or l2 of model "${model.name}"`;
+  for (const { name, sha256 } of rhsDataset ? [dataset, rhsDataset] : [dataset])
+    if (manifestDigest(await datasets.get(name)) !== sha256) return `dataset "${name}"`;
+  return undefined;
 }
 
 async function readReport(path: string) {

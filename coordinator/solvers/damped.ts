@@ -28,3 +28,12 @@ export async function residualsOf(
   });
   return { block, relative };
 }
+
+/** Makes an answer zero, and its residual 1, where its residual is not below that: none that is worse is handed out. */
+export function dropUseless(solutions: Float64Array, relative: number[], size: number): void {
+  for (const [k, residual] of relative.entries())
+    if (!(residual < 1)) {
+      row(solutions, k, size).fill(0);
+      relative[k] = 1;
+    }
+}

@@ -30,6 +30,6 @@ export function directAdvice(outcome: DirectOutcome): string {
       `Products are float32, so an answer can be wrong by the condition number times 6e-8, ${show(condition * rounding)} here: ` +
         `more damping makes it sharper.`,
     );
-  if (worst >= 1) says.push('This answer is no better than s = 0.');
+  if (worst >= 1) says.push('Where the answer was no better than s = 0, that is handed out.');
   return says.join(' ');
 }

@@ -29,6 +29,7 @@ export function lowRankAdvice({
     `${rank} eigenpairs${reused ? ', kept from an earlier job' : ''}: residual up to ${show(worst)}, within the tolerance ` +
       `for ${good} of ${trueResiduals.length} right-hand sides.`,
     ...(converged ? [] : ['The eigenpairs had not converged: allow more iterations.']),
+    ...(worst >= 1 ? ['Where the answer was no better than s = 0, that is handed out.'] : []),
     ...(nearest < 1e-6 * largest
       ? [`H + ${show(damping)}·I is singular within rounding: change the damping.`]
       : []),

@@ -239,11 +239,23 @@ describe('a newcomer', () => {
       );
       expect(once!.equals(twice!)).toBe(true);
     }
+    await json('solve --model mlp --dataset houses --rhs ones --damping 0 --on-indefinite shift --out shift');
+    const raised = await json<Finished>('solve --from shift/report.json --out shifted');
+    expect(raised.report.indefinite).toMatchObject({ policy: 'shift' });
+    expect(await readFile(join(folder, 'shift/solution.arrow'))).toEqual(
+      await readFile(join(folder, 'shifted/solution.arrow')),
+    );
     const other = await command(words('solve --from once/report.json --damping 1'), { url, folder });
     expect(other.stderr).toContain('--damping would change nothing without a request of your own');
     const fit = await command(words('solve --from fit/report.json'), { url, folder });
     expect(fit.stderr).toContain('is the report of a fit');
     await ihvp('fit --model lin --dataset houses --into fitted --replace --tolerance 0.1');
+    await json(`model create heavy --layers 3-1 --loss squaredError --l2 ${l2}`);
+    await json('solve --model heavy --dataset houses --rhs ones --damping 0.3 --out heavy');
+    await json(`model create heavy --layers 3-1 --loss squaredError --l2 ${2 * l2} --replace`);
+    const heavier = await command(words('solve --from heavy/report.json'), { url, folder });
+    expect(heavier.stderr).toContain('layers, loss or l2 of model "heavy" changed');
+    await json('model rm heavy');
     const changed = await command(words('solve --from once/report.json'), { url, folder });
     expect(changed.stderr).toContain('the parameters of model "fitted" changed');
     await ihvp('solve --model lin --dataset houses --rhs ones --damping 0.3 --out once');

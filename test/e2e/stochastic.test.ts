@@ -104,6 +104,20 @@ describe('lissa', () => {
     expect(advised).toBeGreaterThanOrEqual(eigenvalues.at(-1)! + damping);
   });
 
+  it('lissa: with leaves smaller than a shard, a minibatch linearized by itself gives the same steps', async () => {
+    const scale = 2 * eigenvalues.at(-1)!;
+    const method = { name: 'lissa', scale, depth: 2, batchSize: 50, samples: 2 } as const;
+    const ask = (own: object) => farm.ask({ type: 'solve', ...problem, rhs, damping, method, ...own });
+    const whole = await ask({});
+    // Smaller than the minibatch, and larger.
+    for (const leafRows of [32, 64]) {
+      const parts = await ask({ leafRows });
+      expect(parts.report.dataset.leafRows).toBe(leafRows);
+      // The same rows in the same steps, in float32 on two ways.
+      expect(relativeError(parts.values, whole.values)).toBeLessThan(2e-6);
+    }
+  });
+
   it('lissa: minibatches of all rows, drawn globally, are the deterministic recursion', async () => {
     const scale = 2 * eigenvalues.at(-1)!;
     const depth = 7;

@@ -4,8 +4,10 @@ import { l2Diagonal } from '../../protocol/model.js';
 import { draw, generator, permutation } from '../../protocol/random.js';
 import { rowsOf, type Batch } from '../curvature/batch.js';
 import { finiteDifference } from '../curvature/finite-difference.js';
+import { linearize } from '../curvature/linearization.js';
 import { runLissa, type Minibatch } from '../curvature/lissa-step.js';
-import { cutColumns } from '../curvature/slabs.js';
+import type { BoundNetwork } from '../curvature/network.js';
+import { cutColumns, prepareSlabs, productOfSlabs } from '../curvature/slabs.js';
 import type { Engine } from '../engines/engine.js';
 import type { ThreadOperator } from '../thread-operator.js';
 import type { ChainInput, OpenInput, Sums } from '../thread-messages.js';
@@ -16,8 +18,8 @@ export async function runChain<T>(
   operator: ThreadOperator<T>,
   input: ChainInput,
 ): Promise<Sums> {
-  operator.moveTo(input.point);
-  const { manifest, hvp } = operator.input;
+  const bound = operator.moveTo(input.point);
+  const { manifest, hvp, leafRows } = operator.input;
   const shard = { shard: input.shard, from: 0, to: manifest.shards[input.shard]!.rows };
   const minibatches = cutMinibatches(shard.to, input);
   if (hvp.mode === 'finite-difference') {
@@ -29,6 +31,16 @@ export async function runChain<T>(
     return { nodes: [], values };
   }
   const { state, rhs, count, shrink, scale } = input;
+  if (leafRows < shard.to) {
+    const values = await runOnHost(
+      operator.input,
+      await operator.batch(shard),
+      minibatches,
+      input,
+      (rows, vectors) => productByParts(engine, operator, bound, rows, vectors, count),
+    );
+    return { nodes: [], values };
+  }
   const options = { shrink, scale, rowWeight: meanWeight(manifest) };
   const size = state.length / count;
   const slabs = cutColumns(count, operator.columnsFor(Math.min(input.batchSize, shard.to)));
@@ -42,6 +54,44 @@ export async function runChain<T>(
     }
   });
   return { nodes: [], values };
+}
+
+/**
+ * A request whose leaves are smaller than the shard bounds what is linearized at once: `leafRows` rows, for one product.
+ * Whether that is so must not depend on the worker's memory, as the last bits do on it.
+ */
+async function productByParts<T>(
+  engine: Engine<T>,
+  operator: ThreadOperator<T>,
+  bound: BoundNetwork<T>,
+  batch: Batch,
+  vectors: Float32Array,
+  count: number,
+): Promise<Float64Array> {
+  const { leafRows, curvature } = operator.input;
+  const sums = new Float64Array(vectors.length);
+  const slabs = prepareSlabs(
+    engine,
+    bound,
+    vectors,
+    count,
+    operator.columnsFor(Math.min(leafRows, batch.rows)),
+  );
+  try {
+    for (let from = 0; from < batch.rows; from += leafRows) {
+      const rows = Int32Array.from({ length: Math.min(leafRows, batch.rows - from) }, (_, i) => from + i);
+      const linearization = linearize(engine, bound, rowsOf(batch, rows), curvature);
+      try {
+        const part = await productOfSlabs(engine, linearization, slabs);
+        for (let i = 0; i < sums.length; i++) sums[i]! += part[i]!;
+      } finally {
+        engine.dispose(linearization.held);
+      }
+    }
+  } finally {
+    engine.dispose(slabs.flatMap(({ held }) => held));
+  }
+  return sums;
 }
 
 /**
@@ -80,7 +130,7 @@ export async function runOnHost(
   batch: Batch,
   minibatches: readonly Minibatch[],
   { state, rhs, shrink, scale }: ChainInput,
-  multiply: (rows: Batch, vectors: Float32Array) => Promise<Float32Array>,
+  multiply: (rows: Batch, vectors: Float32Array) => Promise<Float32Array | Float64Array>,
 ): Promise<Float32Array> {
   const l2 = l2Diagonal(network);
   let current = Float32Array.from(state);

@@ -1,6 +1,6 @@
 import { TooLargeError } from '../../../protocol/errors.js';
 import type { MethodOf } from '../../../protocol/methods.js';
-import { residualsOf, withDamping } from '../../solvers/damped.js';
+import { dropUseless, residualsOf, withDamping } from '../../solvers/damped.js';
 import { lowRankAdvice } from '../../solvers/low-rank-advice.js';
 import { lowRankSolutions } from '../../solvers/low-rank.js';
 import { worstStatus, type Status } from '../../solvers/types.js';
@@ -29,6 +29,7 @@ export const solveByArnoldi: SolveBy<'arnoldi'> = async (method, { block, count,
   signal.throwIfAborted();
   stage('checking');
   const { relative } = await residualsOf(withDamping(operator, damping), block, solutions, count);
+  dropUseless(solutions, relative, operator.size);
   const columns = relative.map((residual): Status =>
     residual <= tolerance ? 'converged' : !finite ? 'indefinite' : residual < 1 ? 'completed' : 'stagnated',
   );

@@ -1,5 +1,5 @@
 import { solveDense } from '../../dense/solve.js';
-import { residualsOf, withDamping } from '../../solvers/damped.js';
+import { dropUseless, residualsOf, withDamping } from '../../solvers/damped.js';
 import { directAdvice } from '../../solvers/direct-advice.js';
 import { worstStatus, type Operator, type Status } from '../../solvers/types.js';
 import { solverOptions } from '../solver-options.js';
@@ -33,6 +33,7 @@ export const solveByDirect: SolveBy<'direct'> = async ({ tolerance }, problem, c
   const singular = !solutions.every(Number.isFinite);
   if (singular) solutions.fill(0);
   const { relative } = await residualsOf(withDamping(operator, damping), block, solutions, count);
+  dropUseless(solutions, relative, size);
   const columns = relative.map((residual): Status => {
     if (residual <= tolerance) return 'converged';
     if (singular) return 'indefinite';

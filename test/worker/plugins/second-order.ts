@@ -37,7 +37,7 @@ function uniform(count: number, seed: number, [low, high]: [number, number]): nu
 }
 
 /** float32 arithmetic at these sizes loses up to some 1e-6 of the largest terms. */
-export const kernelTolerance = 2e-5;
+export const kernelTolerance = 5e-6;
 
 /** θ, rows and directions of a case with its float64 answers, which all engines share. */
 interface Answers {
