@@ -30,35 +30,68 @@ export function uploadBlock<T>(
 export async function downloadBlock<T>(
   device: Device<T>,
   layout: ParameterLayout,
-  { count, slices }: Block<T>,
+  block: Block<T>,
   scratch?: Float32Array,
 ): Promise<Float32Array> {
-  if (device.read) {
-    const values = scratch ?? new Float32Array(count * layout.count);
-    for (const [index, slice] of layout.slices.entries())
-      device.read(slices[index]!, (matrix) =>
-        eachRun(layout.count, count, slice, (inVectors, inMatrix, length) =>
-          copyRun(matrix, inMatrix, values, inVectors, length),
-        ),
-      );
-    return values;
-  }
+  return readBlock(device, layout, block, scratch) ?? downloadFlat(device, layout, () => block, scratch);
+}
+
+/** The same for a block that is yet to be made, and freed: a device that records graphs has one for all of it. */
+export async function makeAndDownloadBlock<T>(
+  device: Device<T>,
+  layout: ParameterLayout,
+  make: () => Block<T>,
+  scratch?: Float32Array,
+): Promise<Float32Array> {
+  if (!device.read) return downloadFlat(device, layout, make, scratch);
+  const block = device.tidy(make, ({ slices }) => slices);
+  const values = await downloadBlock(device, layout, block, scratch);
+  device.dispose(block.slices);
+  return values;
+}
+
+/** From the memory of the host, where the device has its tensors there. */
+function readBlock<T>(
+  device: Device<T>,
+  layout: ParameterLayout,
+  { count, slices }: Block<T>,
+  scratch: Float32Array = new Float32Array(count * layout.count),
+): Float32Array | undefined {
+  if (!device.read) return undefined;
+  for (const [index, slice] of layout.slices.entries())
+    device.read(slices[index]!, (matrix) =>
+      eachRun(layout.count, count, slice, (inVectors, inMatrix, length) =>
+        copyRun(matrix, inMatrix, scratch, inVectors, length),
+      ),
+    );
+  return scratch;
+}
+
+async function downloadFlat<T>(
+  device: Device<T>,
+  layout: ParameterLayout,
+  make: () => Block<T>,
+  scratch: Float32Array | undefined,
+): Promise<Float32Array> {
   const flat = device.tidy(
-    () => {
-      const parts = layout.slices.map((slice, index) => {
-        const { rows, units } = matrixOf(slice);
-        const matrix = slices[index]!;
-        const vectorByVector =
-          count === 1 ? matrix : device.transpose(device.reshape(matrix, [rows, count, units]), [1, 0, 2]);
-        return device.reshape(vectorByVector, [count, slice.size]);
-      });
-      return device.concat(parts, 1);
-    },
+    () => flatten(device, layout, make()),
     (tensor) => [tensor],
   );
-  const values = await device.download(flat);
+  const values = await device.download(flat, scratch);
   device.dispose([flat]);
   return values;
+}
+
+/** K × p, a vector a row. */
+function flatten<T>(device: Device<T>, layout: ParameterLayout, { count, slices }: Block<T>): T {
+  const parts = layout.slices.map((slice, index) => {
+    const { rows, units } = matrixOf(slice);
+    const matrix = slices[index]!;
+    const vectorByVector =
+      count === 1 ? matrix : device.transpose(device.reshape(matrix, [rows, count, units]), [1, 0, 2]);
+    return device.reshape(vectorByVector, [count, slice.size]);
+  });
+  return device.concat(parts, 1);
 }
 
 /** One slice of K row vectors as rows × (K·units). */

@@ -2,7 +2,7 @@ import type { Curvature } from '../../protocol/requests.js';
 import type { Device } from '../engines/operations.js';
 import { uploadBatch } from './batch.js';
 import type { Batch } from './batch.js';
-import { downloadBlock, uploadBlock } from './block.js';
+import { downloadBlock, makeAndDownloadBlock, uploadBlock } from './block.js';
 import type { Block } from './block.js';
 import { forward, linearizeGraph, tangentPass } from './graph.js';
 import type { LayerGradient, ParameterDirections, TangentMaps } from './layer.js';
@@ -152,13 +152,8 @@ export async function product<T>(
   tangent: Tangent<T>,
   scratch?: Float32Array,
 ): Promise<Float32Array> {
-  const block = device.tidy(
-    () => multiply(device, linearization, tangent),
-    (result) => result.slices,
-  );
-  const values = await downloadBlock(device, linearization.bound.layout, block, scratch);
-  device.dispose(block.slices);
-  return values;
+  const { layout } = linearization.bound;
+  return makeAndDownloadBlock(device, layout, () => multiply(device, linearization, tangent), scratch);
 }
 
 /** The linearization of some of the rows, repeats allowed, without another pass. Free it like its source. */

@@ -68,7 +68,8 @@ export interface Operations<T> {
 /** Operations with a memory: what brings tensors to a device, back from it, and frees them. */
 export interface Device<T> extends Operations<T> {
   upload(values: Float32Array, shape: readonly number[]): T;
-  download(a: T): Promise<Float32Array>;
+  /** Its values, in `scratch` (as many) if that is given and the device likes. */
+  download(a: T, scratch?: Float32Array): Promise<Float32Array>;
   /** Hands out its values, to be read and not kept, where they lie in the memory of the host. */
   read?(a: T, use: (values: Float32Array) => void): void;
   /**

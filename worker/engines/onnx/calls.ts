@@ -1,5 +1,6 @@
 import { TooLargeError } from '../../../protocol/errors.js';
 import { memoryAdvice } from '../memory-advice.js';
+import { release } from './release.js';
 import type { Program, Sessions } from './sessions.js';
 import type { Storage } from './tensor.js';
 
@@ -42,7 +43,10 @@ export class Calls {
     try {
       for (const { failure } of sources) if (failure) throw failure;
       const values = await this.sessions.run(program, sources);
-      for (const [i, result] of results.entries()) result.value = values[i];
+      for (const [i, result] of results.entries()) {
+        result.value = values[i];
+        result.computed = true;
+      }
     } catch (error) {
       for (const result of results) result.failure = failureOf(error);
     }
@@ -54,6 +58,7 @@ export class Calls {
   free(storage: Storage): void {
     if (storage.holders > 0 || storage.readers > 0) return;
     if (storage.value?.location === 'gpu-buffer') storage.value.dispose();
+    else if (storage.value && storage.computed) release(storage.value.data);
     storage.value = undefined;
     const call = storage.producer;
     if (!call || call.results.some(({ holders, readers }) => holders + readers > 0)) return;

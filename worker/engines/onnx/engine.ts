@@ -50,7 +50,7 @@ export class OnnxEngine extends RecordingConvolutions implements Engine<OnnxTens
     return this.upload(values, shape);
   }
 
-  async download(a: OnnxTensor) {
+  async download(a: OnnxTensor, scratch?: Float32Array) {
     if (!(a.source instanceof Storage))
       throw new Error('a tensor was downloaded inside the scope that makes it');
     const plain = a.matrix ? this.record((trace) => new OnnxTensor(a.shape, trace.read(a))) : a;
@@ -59,7 +59,7 @@ export class OnnxEngine extends RecordingConvolutions implements Engine<OnnxTens
       await this.#calls.run();
       if (storage.failure) throw storage.failure;
       if (!storage.value) throw new Error('a tensor was used after it was freed');
-      return await this.sessions.toHost(storage);
+      return await this.sessions.toHost(storage, scratch);
     } finally {
       if (plain !== a) this.dispose([plain]);
     }

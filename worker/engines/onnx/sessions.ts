@@ -70,9 +70,13 @@ export class Sessions {
   }
 
   /** The values of a tensor, from wherever it lies. A GPU's go through a graph: the binding cannot read them. */
-  async toHost(storage: Storage): Promise<Float32Array> {
+  async toHost(storage: Storage, scratch?: Float32Array): Promise<Float32Array> {
     const value = storage.value!;
-    if (value.location === 'cpu') return (value.data as Float32Array).slice();
+    if (value.location === 'cpu') {
+      const values = scratch ?? new Float32Array(storage.size);
+      values.set(value.data);
+      return values;
+    }
     const { size, type } = storage;
     const copy = this.program(`to host ${size}`, () => ({
       inputs: [{ id: 0, type, shape: [size] }],

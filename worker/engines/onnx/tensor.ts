@@ -7,6 +7,8 @@ import type { OrtTensor } from './runtime.js';
 export class Storage {
   /** Undefined until its call has run, and after it has been freed. */
   value: OrtTensor | undefined;
+  /** Whether a call has made it, so that nobody else has its values. */
+  computed = false;
   /** Why its call failed. */
   failure: Error | undefined;
   /** The call that makes it, until that has run. */
