@@ -1,4 +1,3 @@
-import type { DecodedShard } from '../datasets/shard-reader.js';
 import { labelWidth } from '../datasets/rows.js';
 import { cutLeaves, type Leaf } from '../protocol/leaves.js';
 import type { Network } from '../protocol/model.js';
@@ -136,7 +135,7 @@ const keyOf = ({ shard, from, to }: Leaf) => `${shard}:${from}:${to}`;
 
 /** Rows [from, to) as a batch of views. */
 export function rowsOfShard(
-  { features, labels, weights }: DecodedShard,
+  { features, labels, weights }: Omit<Batch, 'rows'>,
   width: number,
   labelsPerRow: number,
   from: number,

@@ -33,7 +33,9 @@ export async function downloadBlock<T>(
   block: Block<T>,
   scratch?: Float32Array,
 ): Promise<Float32Array> {
-  return readBlock(device, layout, block, scratch) ?? downloadFlat(device, layout, () => block, scratch);
+  return device.read
+    ? readBlock(device, layout, block, scratch)
+    : downloadFlat(device, layout, () => block, scratch);
 }
 
 /** The same for a block that is yet to be made, and freed: a device that records graphs has one for all of it. */
@@ -45,7 +47,7 @@ export async function makeAndDownloadBlock<T>(
 ): Promise<Float32Array> {
   if (!device.read) return downloadFlat(device, layout, make, scratch);
   const block = device.tidy(make, ({ slices }) => slices);
-  const values = await downloadBlock(device, layout, block, scratch);
+  const values = readBlock(device, layout, block, scratch);
   device.dispose(block.slices);
   return values;
 }
@@ -56,10 +58,9 @@ function readBlock<T>(
   layout: ParameterLayout,
   { count, slices }: Block<T>,
   scratch: Float32Array = new Float32Array(count * layout.count),
-): Float32Array | undefined {
-  if (!device.read) return undefined;
+): Float32Array {
   for (const [index, slice] of layout.slices.entries())
-    device.read(slices[index]!, (matrix) =>
+    device.read!(slices[index]!, (matrix) =>
       eachRun(layout.count, count, slice, (inVectors, inMatrix, length) =>
         copyRun(matrix, inMatrix, scratch, inVectors, length),
       ),

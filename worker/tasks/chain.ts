@@ -1,3 +1,4 @@
+import { labelWidth } from '../../datasets/rows.js';
 import { type Manifest, totalWeight } from '../../protocol/dataset.js';
 import { ShapeMismatchError } from '../../protocol/errors.js';
 import { l2Diagonal } from '../../protocol/model.js';
@@ -9,7 +10,7 @@ import { runLissa, type Minibatch } from '../curvature/lissa-step.js';
 import type { BoundNetwork } from '../curvature/network.js';
 import { cutColumns, prepareSlabs, productOfSlabs } from '../curvature/slabs.js';
 import type { Engine } from '../engines/engine.js';
-import type { ThreadOperator } from '../thread-operator.js';
+import { rowsOfShard, type ThreadOperator } from '../thread-operator.js';
 import type { ChainInput, OpenInput, Sums } from '../thread-messages.js';
 
 /** One LiSSA chain through minibatches of one shard: the new state, K × p float32. */
@@ -19,27 +20,17 @@ export async function runChain<T>(
   input: ChainInput,
 ): Promise<Sums> {
   const bound = operator.moveTo(input.point);
-  const { manifest, hvp, leafRows } = operator.input;
+  const { manifest, hvp, leafRows, network } = operator.input;
   const shard = { shard: input.shard, from: 0, to: manifest.shards[input.shard]!.rows };
   const minibatches = cutMinibatches(shard.to, input);
-  if (hvp.mode === 'finite-difference') {
-    const batch = await operator.batch(shard);
-    const { network } = operator.input;
-    const values = await runOnHost(operator.input, batch, minibatches, input, (rows, vectors) =>
-      finiteDifference(engine, network, input.point.parameters, rows, vectors, input.count, hvp.step),
-    );
-    return { nodes: [], values };
-  }
   const { state, rhs, count, shrink, scale } = input;
-  if (leafRows < shard.to) {
-    const values = await runOnHost(
-      operator.input,
-      await operator.batch(shard),
-      minibatches,
-      input,
-      (rows, vectors) => productByParts(engine, operator, bound, rows, vectors, count),
-    );
-    return { nodes: [], values };
+  if (hvp.mode === 'finite-difference' || leafRows < shard.to) {
+    const multiply = (rows: Batch, vectors: Float32Array) =>
+      hvp.mode === 'exact'
+        ? productByParts(engine, operator, bound, rows, vectors, count)
+        : finiteDifference(engine, network, input.point.parameters, rows, vectors, count, hvp.step);
+    const batch = await operator.batch(shard);
+    return { nodes: [], values: await runOnHost(operator.input, batch, minibatches, input, multiply) };
   }
   const options = { shrink, scale, rowWeight: meanWeight(manifest) };
   const size = state.length / count;
@@ -68,7 +59,7 @@ async function productByParts<T>(
   vectors: Float32Array,
   count: number,
 ): Promise<Float64Array> {
-  const { leafRows, curvature } = operator.input;
+  const { leafRows, curvature, manifest } = operator.input;
   const sums = new Float64Array(vectors.length);
   const slabs = prepareSlabs(
     engine,
@@ -79,11 +70,12 @@ async function productByParts<T>(
   );
   try {
     for (let from = 0; from < batch.rows; from += leafRows) {
-      const rows = Int32Array.from({ length: Math.min(leafRows, batch.rows - from) }, (_, i) => from + i);
-      const linearization = linearize(engine, bound, rowsOf(batch, rows), curvature);
+      const to = Math.min(batch.rows, from + leafRows);
+      const part = rowsOfShard(batch, manifest.features.width, labelWidth(manifest.labels), from, to);
+      const linearization = linearize(engine, bound, part, curvature);
       try {
-        const part = await productOfSlabs(engine, linearization, slabs);
-        for (let i = 0; i < sums.length; i++) sums[i]! += part[i]!;
+        const values = await productOfSlabs(engine, linearization, slabs);
+        for (let i = 0; i < sums.length; i++) sums[i]! += values[i]!;
       } finally {
         engine.dispose(linearization.held);
       }
