@@ -1,28 +1,37 @@
 import type { WorkerHeartbeat } from '../protocol/tasks.js';
 
+/** Tasks that wait on a worker beside one for each thread, so that a thread has its next task when it ends one. */
+const ahead = 1;
+
 /**
- * Which worker runs the next chain task: one with a free thread, if possible one that had this shard before.
- * Pure bookkeeping; the answer never depends on the choice.
+ * Which worker runs the next chain task: one with a free thread, if possible one that had this shard before; while every
+ * thread is taken, one where few tasks wait. Pure bookkeeping; the answer never depends on the choice.
  */
 export class ChainScheduler {
   #running = new Map<string, number>();
   #holders = new Map<number, Set<string>>();
 
-  /** A worker for a task on `shard`, now counted as busy; undefined while every thread is taken. */
+  /** A worker for a task on `shard`, now counted as busy; undefined while enough tasks wait on each. */
   take(shard: number, workers: readonly WorkerHeartbeat[]): string | undefined {
-    const free = workers.filter(({ id, threads }) => this.#load(id) < threads);
     const holders = this.#holders.get(shard);
-    const chosen =
-      free.find(({ id }) => holders?.has(id)) ?? free.sort((a, b) => this.#load(a.id) - this.#load(b.id))[0];
-    if (!chosen) return undefined;
-    this.#running.set(chosen.id, this.#load(chosen.id) + 1);
-    if (holders) holders.add(chosen.id);
-    else this.#holders.set(shard, new Set([chosen.id]));
-    return chosen.id;
+    const chosen = this.#best(workers, 0, holders) ?? this.#best(workers, ahead, holders);
+    if (chosen === undefined) return undefined;
+    this.#running.set(chosen, this.#load(chosen) + 1);
+    if (holders) holders.add(chosen);
+    else this.#holders.set(shard, new Set([chosen]));
+    return chosen;
   }
 
   done(worker: string): void {
     this.#running.set(worker, Math.max(0, this.#load(worker) - 1));
+  }
+
+  /** Of the workers with fewer tasks than threads and `waiting`: a holder, else the least busy. */
+  #best(workers: readonly WorkerHeartbeat[], waiting: number, holders: Set<string> | undefined) {
+    const open = workers.filter(({ id, threads }) => this.#load(id) < threads + waiting);
+    const chosen =
+      open.find(({ id }) => holders?.has(id)) ?? open.sort((a, b) => this.#load(a.id) - this.#load(b.id))[0];
+    return chosen?.id;
   }
 
   #load(worker: string): number {

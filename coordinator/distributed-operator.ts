@@ -3,7 +3,7 @@ import { TreeSum, type LeafRange } from '../protocol/reduction.js';
 import type { BlockRef, DatasetRef, OperatorSpec, Point, Task, TaskOf } from '../protocol/tasks.js';
 import { assign } from './assignment.js';
 import type { Farm } from './farm.js';
-import { Links } from './links.js';
+import { Links, type Sums } from './links.js';
 import { isTransient } from './transient.js';
 
 /** Right-hand sides of one task: bounds the workers' intermediate tensors (rows × columns × width). */
@@ -81,7 +81,12 @@ export class DistributedOperator {
     this.#point = point;
     if (previous) this.#links.release(previous.parameters.id);
     const { operator } = this.#spec;
-    const sums = await this.#sum(1 + p, 0, (leaves) => ({ task: 'linearize', operator, point, leaves }));
+    const sums = await this.#sum(
+      1 + p,
+      0,
+      (leaves) => ({ task: 'linearize', operator, point, leaves }),
+      (total) => total.slice(),
+    );
     const gradient = sums.slice(1);
     let penalty = 0;
     for (let i = 0; i < p; i++) {
@@ -132,15 +137,14 @@ export class DistributedOperator {
   async kroneckerFactors(width: number, seed: number): Promise<Float64Array> {
     const point = this.#requirePoint();
     const { operator } = this.#spec;
-    const sums = await this.#sum(width, 1, (leaves) => ({
-      task: 'kronecker',
-      operator,
-      point,
-      leaves,
-      seed,
-    }));
+    const means = await this.#sum(
+      width,
+      1,
+      (leaves) => ({ task: 'kronecker', operator, point, leaves, seed }),
+      (sums) => sums.map((value) => value / this.shape.weight),
+    );
     this.products += 1;
-    return sums.map((value) => value / this.shape.weight);
+    return means;
   }
 
   /** ∇ℓ of single source rows at the current point, one p-vector each (without l2). */
@@ -204,33 +208,37 @@ export class DistributedOperator {
     const vectors = await this.#links.broadcast(scaled);
     try {
       const common = { operator, point, vectors, count };
-      const sums = minibatch
-        ? await this.#sum(
-            block.length,
-            products,
-            (leaves) => ({
+      const task = (leaves: LeafRange[]): Task =>
+        minibatch
+          ? {
               ...{ task: 'multiply-rows', ...common, leaves: leavesAt(minibatch.leaves, leaves) },
               ...{ rows: minibatch.rows, seeds: minibatch.seeds, touched: minibatch.leaves.length },
-            }),
-            minibatch.leaves.length,
-          )
-        : await this.#sum(block.length, products, (leaves) => ({ task: 'multiply', ...common, leaves }));
-      for (const [k, factor] of factors.entries())
-        for (let j = 0, i = k * p; j < p; j++, i++)
-          result[i] = (sums[i]! * (1 / factor)) / weight + l2[j]! * block[i]!;
+            }
+          : { task: 'multiply', ...common, leaves };
+      const read = (sums: Float64Array) => {
+        for (const [k, factor] of factors.entries())
+          for (let j = 0, i = k * p; j < p; j++, i++)
+            result[i] = (sums[i]! * (1 / factor)) / weight + l2[j]! * block[i]!;
+      };
+      await this.#sum(block.length, products, task, read, minibatch?.leaves.length);
     } finally {
       this.#links.release(vectors.id);
     }
   }
 
-  /** Sums a task's node values over the leaves of a tree; what a lost worker owed goes to the others. */
-  async #sum(
+  /**
+   * Sums a task's node values over the leaves of a tree; what a lost worker owed goes to the others. `read` takes what it
+   * wants of the sums: their memory is used again afterwards.
+   */
+  async #sum<R>(
     width: number,
     products: number,
     task: (leaves: LeafRange[]) => Task,
+    read: (sums: Float64Array) => R,
     treeLeaves = this.shape.leaves,
-  ): Promise<Float64Array> {
+  ): Promise<R> {
     const sum = new TreeSum(treeLeaves);
+    const answers: Sums[] = [];
     for (let fruitless = 0; !sum.complete;) {
       const workers = await this.#farm.atLeastOne(this.#signal);
       const before = covered(sum.missing());
@@ -239,7 +247,9 @@ export class DistributedOperator {
         try {
           const counted = (products * covered(leaves)) / treeLeaves;
           const size = (nodes: number) => nodes * width;
-          const { nodes, values } = await this.#links.run(worker, task(leaves), size, counted);
+          const answer = await this.#links.run(worker, task(leaves), size, counted);
+          answers.push(answer);
+          const { nodes, values } = answer;
           for (const [i, node] of nodes.entries()) sum.add(node, values.subarray(i * width, (i + 1) * width));
         } catch (error) {
           if (!isTransient(error)) throw error;
@@ -250,7 +260,9 @@ export class DistributedOperator {
       fruitless = covered(sum.missing()) < before ? 0 : fruitless + 1;
       if (fruitless >= fruitlessTries) throw failures.at(-1);
     }
-    return sum.total();
+    const result = read(sum.total());
+    for (const { release } of answers) release();
+    return result;
   }
 
   #requirePoint(): Point {

@@ -32,6 +32,8 @@ export interface WorkerStats {
 export interface Sums {
   nodes: TreeNode[];
   values: Float32Array | Float64Array;
+  /** Gives the memory of `values` back: nobody may read them any more. */
+  release: () => void;
 }
 
 /** The lines of one operator to every worker that serves it. A line that fails is dropped, and opened anew when needed. */
@@ -121,7 +123,7 @@ export class Links {
     stats.busySeconds += reply.busySeconds;
     stats.heldSeconds += reply.heldSeconds;
     if (selfCheck) stats.selfCheck = selfCheck;
-    return { nodes, values };
+    return { nodes, values, release: () => inbox.release(values) };
   }
 
   /** Works with the open line to a worker; drops the line where that failed by the machinery's fault. */

@@ -13,6 +13,8 @@ const patienceMs = 250;
 const attempts = 20;
 /** Blocks received last, whose frames may still come by because another receiver asked for them. */
 const rememberedBlocks = 256;
+/** Memory that is kept for blocks to come: a task's reply and one that overtakes it. */
+const keptSpares = 2;
 
 type Values = Float32Array | Float64Array;
 
@@ -36,6 +38,7 @@ export class BlockInbox {
   #unclaimed = new UnclaimedFrames();
   #waiting = new Map<number, Waiting>();
   #received = new Set<number>();
+  #spares: SharedArrayBuffer[] = [];
   #closed = false;
 
   constructor(nc: NatsConnection, names: Names, owner: string, receiver: string) {
@@ -53,18 +56,19 @@ export class BlockInbox {
     this.#closed = true;
     this.#subscription.unsubscribe();
     this.#unclaimed.clear();
+    this.#spares = [];
     for (const { wake } of this.#waiting.values()) wake();
   }
 
   /**
-   * The block, in memory that threads can share. Asks for frames that did not come.
+   * The block, in memory that threads can share; it is the caller's. Asks for frames that did not come.
    * @throws TimeoutError when the sender is silent for five seconds, the inbox is closed or the reference cannot be true;
    * TooLargeError where memory is short
    */
   async get(ref: BlockRef, signal?: AbortSignal): Promise<Values> {
     const known = this.#waiting.get(ref.id);
     if (known) return known.values;
-    const { values, bytes } = allocate(ref, this.#owner);
+    const { values, bytes } = this.#allocate(ref);
     const waiting: Waiting = {
       bytes,
       missing: new Set(Array.from({ length: ref.frames }, (_, index) => index)),
@@ -77,6 +81,16 @@ export class BlockInbox {
     for (const frame of this.#unclaimed.claim(ref.id)) store(waiting, frame);
     waiting.values = this.#receive(ref, waiting, signal).then(() => values);
     return waiting.values;
+  }
+
+  /**
+   * Gives a block's memory back for the next one of its size: nobody may read it any more. New memory for every block
+   * would have V8 mark the whole heap every few megabytes.
+   */
+  release({ buffer }: Values): void {
+    if (this.#closed || !(buffer instanceof SharedArrayBuffer) || this.#spares.includes(buffer)) return;
+    this.#spares.unshift(buffer);
+    this.#spares.length = Math.min(this.#spares.length, keptSpares);
   }
 
   async #receive(ref: BlockRef, waiting: Waiting, signal?: AbortSignal): Promise<void> {
@@ -101,6 +115,19 @@ export class BlockInbox {
     }
     this.#remember(id);
     this.#giveCredit(id, frames, true);
+  }
+
+  /** Pages of it take memory only as frames are written to them, so a reference alone costs nothing. */
+  #allocate(ref: BlockRef): { values: Values; bytes: Uint8Array } {
+    const size = ref.values * (ref.dtype === 'float32' ? 4 : 8);
+    if (ref.owner !== this.#owner || ref.frames !== frameCount(size))
+      throw new TimeoutError(
+        `${ref.owner} has no block ${ref.id} of ${ref.values} values in ${ref.frames} frames`,
+      );
+    const memory = this.#spares.find(({ byteLength }) => byteLength === size) ?? reserve(size);
+    this.#spares = this.#spares.filter((spare) => spare !== memory);
+    const values = ref.dtype === 'float32' ? new Float32Array(memory) : new Float64Array(memory);
+    return { values, bytes: new Uint8Array(memory) };
   }
 
   #take(frame: Frame): void {
@@ -130,17 +157,9 @@ export class BlockInbox {
   }
 }
 
-/** Pages of it take memory only as frames are written to them, so a reference alone costs nothing. */
-function allocate(ref: BlockRef, owner: string): { values: Values; bytes: Uint8Array } {
-  const size = ref.values * (ref.dtype === 'float32' ? 4 : 8);
-  if (ref.owner !== owner || ref.frames !== frameCount(size))
-    throw new TimeoutError(
-      `${ref.owner} has no block ${ref.id} of ${ref.values} values in ${ref.frames} frames`,
-    );
+function reserve(size: number): SharedArrayBuffer {
   try {
-    const memory = new SharedArrayBuffer(size);
-    const values = ref.dtype === 'float32' ? new Float32Array(memory) : new Float64Array(memory);
-    return { values, bytes: new Uint8Array(memory) };
+    return new SharedArrayBuffer(size);
   } catch (cause) {
     throw new TooLargeError(`there is no memory for a block of ${size} bytes`, { cause });
   }

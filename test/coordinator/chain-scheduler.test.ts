@@ -4,7 +4,7 @@ import { ChainScheduler } from '../../coordinator/chain-scheduler.js';
 import { heartbeat } from '../support/heartbeat.js';
 
 describe('ChainScheduler', () => {
-  it('take: never more tasks on a worker than it has threads; all threads are used', () => {
+  it('take: one task waits on a worker beside those of its threads; all threads are used first', () => {
     const steps = fc.array(fc.tuple(fc.boolean(), fc.nat(4)), { maxLength: 60 });
     fc.assert(
       fc.property(
@@ -22,9 +22,14 @@ describe('ChainScheduler', () => {
               continue;
             }
             const taken = scheduler.take(shard, workers);
-            if (taken === undefined) expect(running).toHaveLength(sizes.reduce((sum, size) => sum + size, 0));
-            else running.push(taken);
-            for (const { id, threads } of workers) expect(load(id)).toBeLessThanOrEqual(threads);
+            const anyFree = workers.some(({ id, threads }) => load(id) < threads);
+            if (taken === undefined)
+              for (const { id, threads } of workers) expect(load(id)).toBe(threads + 1);
+            else {
+              const { threads } = workers.find(({ id }) => id === taken)!;
+              expect(load(taken)).toBeLessThan(anyFree ? threads : threads + 1);
+              running.push(taken);
+            }
           }
         },
       ),
@@ -38,9 +43,13 @@ describe('ChainScheduler', () => {
     expect(scheduler.take(1, workers)).toBe('b');
     expect(scheduler.take(1, workers)).toBe('b');
     expect(scheduler.take(1, workers)).toBe('a'); // b is full
+    expect(scheduler.take(0, workers)).toBe('a'); // waits where its shard is
+    expect(scheduler.take(0, workers)).toBe('b'); // waits: one waits on a already
     expect(scheduler.take(2, workers)).toBeUndefined();
+    scheduler.done('a');
     scheduler.done('b');
-    expect(scheduler.take(0, workers)).toBe('b'); // a is full
+    scheduler.done('b');
+    expect(scheduler.take(0, workers)).toBe('b'); // a has no free thread
   });
 
   it('take: a worker that left is not chosen', () => {

@@ -61,6 +61,24 @@ describe('BlockOutbox and BlockInbox', () => {
       expect(sameBits(received, values)).toBe(true);
   });
 
+  it('release: the next block of that many bytes comes in the same memory, any other in its own', async () => {
+    const [sender, receiver] = [outbox('again'), inbox('again')];
+    const receive = async (values: Float32Array | Float64Array) => receiver.get(await sender.send(values, 1));
+    const first = await receive(ramp(2 * frameFloats));
+    const other = await receive(ramp(2 * frameFloats));
+    expect(other.buffer).not.toBe(first.buffer);
+    receiver.release(first);
+    receiver.release(first);
+    const shorter = await receive(ramp(5));
+    const next = Float64Array.from(ramp(frameFloats), (value) => -value);
+    const [again, fresh] = [await receive(next), await receive(next)];
+    expect([shorter.buffer, again.buffer, fresh.buffer].map((buffer) => buffer === first.buffer)).toEqual([
+      ...[false, true, false],
+    ]);
+    for (const block of [again, fresh]) expect(sameBits(block, next)).toBe(true);
+    expect(sameBits(other, ramp(2 * frameFloats))).toBe(true);
+  });
+
   it('a receiver that comes late gets all frames, as the second of two that ask at once does', async () => {
     const values = ramp(40 * frameFloats + 3);
     const ref = await outbox('late').send(values, 0);
