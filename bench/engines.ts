@@ -1,18 +1,17 @@
 import { parameterLayout, type Network } from '../protocol/model.js';
-import { linearize, prepareTangent, product } from '../worker/curvature/linearization.js';
+import { linearize } from '../worker/curvature/linearization.js';
 import { bindNetwork } from '../worker/curvature/network.js';
 import type { Engine } from '../worker/engines/engine.js';
-import { engineNames } from '../worker/engines/names.js';
+import { engineNames, isOnGpu, type EngineName } from '../worker/engines/names.js';
 import { openEngine, type EngineTensor } from '../worker/engines/select.js';
-import { machineRate, matmulRate } from './machine.js';
-import { normals } from './measure.js';
+import { largeMatmul, machineRate } from './machine.js';
+import { alternating, clocks, normals, type Work } from './measure.js';
 import { networks, productFlops } from './networks.js';
+import { productWork } from './product-work.js';
 import { benchSolve } from './solve.js';
 import { report, type BenchRow } from './table.js';
 
 const rows = 1024;
-/** A product is measured at least three times, and for about this long. */
-const seconds = 3;
 
 interface Case {
   title: string;
@@ -32,53 +31,87 @@ const cases: Case[] = [
   { title: 'LeNet-like CNN', network: networks.cnn, count: 1, rate: 0.4, ratio: 1 },
 ];
 
-/** Operations a second of CPU time of this thread, at best: other processes may take its core meanwhile. */
-async function productRate(engine: Engine<EngineTensor>, { network, count }: Case): Promise<number> {
-  const p = parameterLayout(network).count;
-  const bound = bindNetwork(engine, network, normals(p, 1, 0.05));
+/** The product of a case, whatever it is made of. */
+function workOf(engine: Engine<EngineTensor>, { network, count }: Case): Work {
+  const bound = bindNetwork(engine, network, normals(parameterLayout(network).count, 1, 0.05));
   const labels = Int32Array.from({ length: rows }, (_, row) => row % 10);
   const linearization = linearize(engine, bound, { rows, features: normals(rows * 784, 2), labels });
-  const tangent = prepareTangent(engine, bound, normals(count * p, 3), count);
-  await product(engine, linearization, tangent);
-  let best = Infinity;
-  const until = performance.now() + 1000 * seconds;
-  for (let i = 0; i < 3 || performance.now() < until; i++) {
-    const before = process.cpuUsage();
-    await product(engine, linearization, tangent);
-    const { user, system } = process.cpuUsage(before);
-    best = Math.min(best, (user + system) / 1e6);
-  }
-  engine.dispose([...tangent.held, ...linearization.held, ...bound.held]);
-  return (productFlops(network) * rows * count) / best;
+  const work = productWork(engine, linearization, count);
+  return {
+    ...work,
+    dispose() {
+      work.dispose();
+      engine.dispose([...linearization.held, ...bound.held]);
+    },
+  };
 }
 
-const rates = new Map<string, Map<Case, number>>();
-let gemm = machineRate();
-process.stderr.write(gemm === undefined ? 'GEMM rate: of the fastest engine, as NumPy is not here\n' : '');
-for (const name of engineNames) {
-  // A software GPU says nothing of a GPU, and takes minutes.
-  if (name.endsWith('webgpu') && !process.argv.includes('--webgpu')) continue;
-  const opened = await openEngine(name).catch((error: Error) => error);
-  if (opened instanceof Error) {
-    process.stderr.write(`${name}: ${opened.message}\n`);
-    continue;
-  }
-  process.stderr.write(`${name}: ${opened.engine.version} …\n`);
-  gemm ??= await matmulRate(opened.engine);
-  const own = new Map<Case, number>();
-  for (const each of cases) own.set(each, await productRate(opened.engine, each));
-  rates.set(name, own);
+/** Other processes may take a thread's core meanwhile: CPU time. A GPU's passes on no thread. */
+const clockOf = (...names: string[]) => (names.some(isOnGpu) ? clocks.wall : clocks.cpu);
+
+/** Operations a second of one thread, as just now: OpenBLAS where Python with NumPy is there, else the engine's own matMul. */
+async function gemmRate(engine: Engine<EngineTensor>): Promise<number> {
+  const matmul = largeMatmul(engine);
+  const { own } = await alternating({ own: matmul }, clockOf(engine.name));
+  return machineRate() ?? matmul.flops / own;
 }
 
-const results = cases.flatMap((each): BenchRow[] => {
-  const title = `${each.title}, K = ${each.count}, ${rows} rows`;
-  const of = (name: string) => rates.get(name)?.get(each) ?? NaN;
-  for (const name of rates.keys())
-    process.stderr.write(`${title}: ${name} ${(of(name) / 1e9).toFixed(1)} GFLOP/s\n`);
-  const row = (metric: string, value: number, goal: number) => ({ case: title, metric, value, goal });
-  return [
-    row(`onnx: product rate ÷ GEMM (${(gemm! / 1e9).toFixed(0)} GFLOP/s)`, of('onnx') / gemm!, each.rate),
-    row('onnx ÷ wasm', of('onnx') / of('wasm'), each.ratio),
-  ].map((measured) => ({ ...measured, better: 'higher' }));
-});
+async function open(name: EngineName): Promise<Engine<EngineTensor> | undefined> {
+  try {
+    const { engine } = await openEngine(name);
+    process.stderr.write(`${name}: ${engine.version}\n`);
+    return engine;
+  } catch (error) {
+    process.stderr.write(`${name}: ${(error as Error).message}\n`);
+    return undefined;
+  }
+}
+
+const onnx = await open('onnx');
+// A software GPU says nothing of a GPU, and takes minutes.
+const asked = engineNames.filter(
+  (name) => name !== 'onnx' && (!name.endsWith('webgpu') || process.argv.includes('--webgpu')),
+);
+const results: BenchRow[] = [];
+if (onnx)
+  for (const each of cases) {
+    const before = await gemmRate(onnx);
+    const { seconds } = await alternating({ seconds: workOf(onnx, each) }, clocks.cpu);
+    // Whoever is slow for a moment should not look fast beside the other.
+    const gemm = Math.max(before, await gemmRate(onnx));
+    results.push(
+      row(each, `onnx: product rate ÷ GEMM (${gflops(gemm)})`, flops(each) / seconds / gemm, each.rate),
+    );
+  }
+for (const name of asked) {
+  const other = await open(name);
+  if (!other) continue;
+  for (const each of cases) {
+    const works = { onnx: onnx && workOf(onnx, each), other: workOf(other, each) };
+    const seconds = await alternating(works, clockOf(name));
+    process.stderr.write(
+      `${titleOf(each)}: ${name} ${gflops(flops(each) / seconds.other)}, onnx ${gflops(flops(each) / seconds.onnx)}\n`,
+    );
+    if (onnx)
+      results.push(
+        row(each, `onnx ÷ ${name}`, seconds.other / seconds.onnx, name === 'wasm' ? each.ratio : undefined),
+      );
+  }
+}
 report([...results, ...(await benchSolve())]);
+
+function row(each: Case, metric: string, value: number, goal: number | undefined): BenchRow {
+  return { case: titleOf(each), metric, value, goal, better: 'higher' };
+}
+
+function titleOf({ title, count }: Case): string {
+  return `${title}, K = ${count}, ${rows} rows`;
+}
+
+function flops({ network, count }: Case): number {
+  return productFlops(network) * rows * count;
+}
+
+function gflops(rate: number): string {
+  return `${(rate / 1e9).toFixed(1)} GFLOP/s`;
+}

@@ -2,22 +2,21 @@ import { parameterLayout, type Network } from '../protocol/model.js';
 import type { Batch } from '../worker/curvature/batch.js';
 import { evaluate, linearize } from '../worker/curvature/linearization.js';
 import { bindNetwork } from '../worker/curvature/network.js';
-import { columnsAtOnce, prepareSlabs, productOfSlabs } from '../worker/curvature/slabs.js';
 import { distance, norm } from '../worker/curvature/vectors.js';
 import type { Engine } from '../worker/engines/engine.js';
-import { isOnGpu } from '../worker/engines/names.js';
+import { isEager, isOnGpu } from '../worker/engines/names.js';
 import { openEngine, type EngineTensor } from '../worker/engines/select.js';
 import { setTensorflowDefaults } from '../worker/engines/tensorflow/environment.js';
 import { bestGradient, gradientFlops } from './best-gradient.js';
-import { machineRate, matmulRate } from './machine.js';
-import { clocks, fastest, normals } from './measure.js';
+import { largeMatmul, machineRate } from './machine.js';
+import { alternating, clocks, normals } from './measure.js';
 import { networks, productFlops } from './networks.js';
 import { plainGradient } from './plain-gradient.js';
+import { productWork } from './product-work.js';
 import { report, type BenchRow } from './table.js';
 
 const rows = 512;
 const many = 16;
-const repeats = 5;
 
 interface Goals {
   /** Product ÷ the engine's own best gradient, K = 1. */
@@ -55,61 +54,65 @@ const cases: Case[] = [
 ];
 
 async function benchCase(engine: Engine<EngineTensor>, { title, network, goals }: Case): Promise<BenchRow[]> {
-  const { count: p } = parameterLayout(network);
-  const parameters = normals(p, 1, 0.05);
+  const bind = (description: Network) =>
+    bindNetwork(engine, description, normals(parameterLayout(description).count, 1, 0.05));
+  const bound = bind(network);
   const batch = batchOf(rows);
-  const bound = bindNetwork(engine, network, parameters);
+  const wide = goals.wider && bind(goals.wider);
   const best = bestGradient(engine, bound, batch);
   checkEqual(await best.run(), (await evaluate(engine, bound, batch)).gradient);
-  const gradient = await fastestOf(() => best.run());
-  best.dispose();
-  engine.dispose(bound.held);
-  const one = await productSeconds(engine, network, rows, 1);
-  const sixteen = await productSeconds(engine, network, rows, many);
+  const linearization = linearize(engine, bound, batch);
+  const longer = linearize(engine, bound, batchOf(2 * rows));
+  const wider = wide && linearize(engine, wide, batch);
+  const matmul = largeMatmul(engine);
+  const seconds = await alternating(
+    {
+      best,
+      matmul,
+      one: productWork(engine, linearization, 1),
+      many: productWork(engine, linearization, many),
+      twice: productWork(engine, longer, 1),
+      wider: wider && productWork(engine, wider, 1),
+      plain:
+        goals.plain !== undefined && isEager(engine.name)
+          ? plainGradient(network, normals(bound.layout.count, 1, 0.05), batch)
+          : undefined,
+    },
+    clock,
+  );
+  for (const { held } of [linearization, longer, bound, wider, wide].filter((each) => each !== undefined))
+    engine.dispose(held);
 
-  const name = `${title}, ${rows} rows, ${engine.name}`;
-  const row = (metric: string, value: number, goal: number, better: BenchRow['better'] = 'lower') => ({
-    case: name,
-    metric,
-    value,
-    goal,
-    better,
+  const rate = (productFlops(network) * rows * many) / seconds.many;
+  const widening = wide ? wide.layout.count / bound.layout.count : NaN;
+  const lower = (metric: string, value: number, goal: number | undefined) => ({ metric, value, goal });
+  const higher = (metric: string, value: number, goal?: number) => ({
+    ...{ metric, value, goal },
+    better: 'higher' as const,
   });
-  const results = [
-    row('product ÷ best gradient, K = 1', one / gradient, goals.one),
-    row(
+  return [
+    lower('product ÷ best gradient, K = 1', seconds.one / seconds.best, goals.one),
+    lower(
       `product ÷ best gradient, a vector at K = ${many}`,
-      sixteen / many / gradient,
+      seconds.many / many / seconds.best,
       goals.each ?? goals.one,
     ),
-    row(
-      'product of twice the rows ÷ product',
-      (await productSeconds(engine, network, 2 * rows, 1)) / one,
-      2.2,
+    lower('product of twice the rows ÷ product', seconds.twice / seconds.one, 2.2),
+    lower('product ÷ tf.grads gradient', seconds.one / seconds.plain, goals.plain),
+    lower(
+      `product of ${widening.toFixed(2)} times the parameters ÷ product`,
+      seconds.wider / seconds.one,
+      1.1 * widening,
     ),
-  ];
-  if (goals.plain !== undefined) {
-    const plain = await plainGradient(network, parameters, batch, fastestOf);
-    results.push(row('product ÷ tf.grads gradient', one / plain, goals.plain));
-  }
-  if (goals.wider !== undefined) {
-    const ofP = parameterLayout(goals.wider).count / p;
-    const seconds = await productSeconds(engine, goals.wider, rows, 1);
-    results.push(
-      row(`product of ${ofP.toFixed(2)} times the parameters ÷ product`, seconds / one, 1.1 * ofP),
-    );
-  }
-  if (goals.rate !== undefined) {
-    const rate = (productFlops(network) * rows * many) / sixteen;
-    const whole = `fraction of the engine's matMul rate, K = ${many}`;
-    results.push(row(whole, rate / (await matmulRate(engine, clock)), goals.rate, 'higher'));
-    const machine = machineRate();
-    if (machine !== undefined)
-      results.push(
-        row(`fraction of this machine's float32 GEMM rate, K = ${many}`, rate / machine, 0.2, 'higher'),
-      );
-  }
-  return results;
+    higher(
+      `fraction of the engine's matMul rate, K = ${many}`,
+      (rate * seconds.matmul) / matmul.flops,
+      goals.rate,
+    ),
+    higher(`fraction of this machine's float32 GEMM rate, K = ${many}`, rate / (machineRate() ?? NaN)),
+  ]
+    .filter(({ value }) => Number.isFinite(value))
+    .map((row) => ({ case: `${title}, ${rows} rows, ${engine.name}`, better: 'lower', ...row }));
 }
 
 function batchOf(count: number): Batch {
@@ -118,24 +121,6 @@ function batchOf(count: number): Batch {
     features: normals(count * 784, 2),
     labels: Int32Array.from({ length: count }, (_, row) => row % 10),
   };
-}
-
-/** Seconds of one product as a worker computes it: rows linearized, vectors on the device, answer downloaded. */
-async function productSeconds(
-  engine: Engine<EngineTensor>,
-  network: Network,
-  of: number,
-  count: number,
-): Promise<number> {
-  const { count: p } = parameterLayout(network);
-  const bound = bindNetwork(engine, network, normals(p, 1, 0.05));
-  const linearization = linearize(engine, bound, batchOf(of));
-  const atOnce = columnsAtOnce(network, of, 'hessian', engine.workBytes);
-  const slabs = prepareSlabs(engine, bound, normals(count * p, 3), count, atOnce);
-  const scratch = new Float32Array(count * p);
-  const seconds = await fastestOf(() => productOfSlabs(engine, linearization, slabs, scratch));
-  engine.dispose([...slabs.flatMap(({ held }) => held), ...linearization.held, ...bound.held]);
-  return seconds;
 }
 
 /** A gradient that is fast and wrong would be no measure. */
@@ -150,10 +135,6 @@ const { engine, reason } = await openEngine(named ?? 'auto');
 process.stderr.write(`engine ${reason}\n`);
 /** The GPU's time passes on no thread of this process. */
 const clock = isOnGpu(engine.name) ? clocks.wall : clocks.cpu;
-function fastestOf(work: () => Promise<unknown>): Promise<number> {
-  return fastest(repeats, work, clock);
-}
-
 const results: BenchRow[] = [];
 for (const each of cases) {
   process.stderr.write(`${each.title} …\n`);

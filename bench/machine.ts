@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import type { Engine } from '../worker/engines/engine.js';
-import { clocks, fastest, normals } from './measure.js';
+import { normals, type Work } from './measure.js';
 
 /** Operations a second of one thread of OpenBLAS, where Python with NumPy is there to ask. */
 export function machineRate(): number | undefined {
@@ -12,19 +12,17 @@ export function machineRate(): number | undefined {
   return Number.isFinite(rate) && rate > 0 ? rate : undefined;
 }
 
-/** Operations a second of one large matMul. */
-export async function matmulRate<T>(engine: Engine<T>, clock = clocks.wall): Promise<number> {
+/** One large matMul, and its operations. */
+export function largeMatmul<T>(engine: Engine<T>): Work & { flops: number } {
   const n = 1024;
   const [a, b] = [4, 5].map((seed) => engine.upload(normals(n * n, seed), [n, n]));
-  const best = await fastest(
-    5,
-    async () => {
+  return {
+    flops: 2 * n ** 3,
+    async run() {
       const c = engine.matmul(a!, b!);
       await engine.download(c);
       engine.dispose([c]);
     },
-    clock,
-  );
-  engine.dispose([a!, b!]);
-  return (2 * n ** 3) / best;
+    dispose: () => engine.dispose([a!, b!]),
+  };
 }

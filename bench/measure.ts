@@ -20,19 +20,33 @@ export const clocks = {
   },
 };
 
-/** Seconds of the fastest of `repeats` runs or of all within half a second, after one that warms up. */
-export async function fastest(
-  repeats: number,
-  work: () => Promise<unknown>,
+/** Something to measure, and what it holds. */
+export interface Work {
+  run: () => Promise<unknown>;
+  dispose: () => void;
+}
+
+/**
+ * Seconds of each work's fastest run; NaN for one that is absent. They take turns, `rounds` times for at least `share`
+ * seconds each, so that minutes in which the machine is slow do not count against one of them. Each is run once before, to
+ * warm up, and disposed of in the end.
+ */
+export async function alternating<Name extends string>(
+  works: Readonly<Record<Name, Work | undefined>>,
   clock = clocks.wall,
-): Promise<number> {
-  await work();
-  let best = Infinity;
-  const started = performance.now();
-  for (let i = 0; i < repeats || performance.now() - started < 500; i++) {
-    const began = clock();
-    await work();
-    best = Math.min(best, clock() - began);
-  }
+  { rounds = 6, share = 0.15 } = {},
+): Promise<Record<Name, number>> {
+  const entries = Object.entries<Work | undefined>(works);
+  const best = Object.fromEntries(entries.map(([name]) => [name, NaN])) as Record<string, number>;
+  for (let round = -1; round < rounds; round++)
+    for (const [name, work] of entries)
+      for (let spent = 0; work !== undefined && spent <= (round < 0 ? 0 : share);) {
+        const began = clock();
+        await work.run();
+        const seconds = clock() - began;
+        if (round >= 0) best[name] = Math.min(best[name] || Infinity, seconds);
+        spent += seconds;
+      }
+  for (const [, work] of entries) work?.dispose();
   return best;
 }

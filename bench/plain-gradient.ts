@@ -1,18 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { parameterLayout, type Network } from '../protocol/model.js';
 import type { Batch } from '../worker/curvature/batch.js';
-import { fastest } from './measure.js';
+import type { Work } from './measure.js';
 
 /**
- * Seconds of the gradient of a network of dense layers as one writes it with TensorFlow.js (`tf.grads`, the built-in
- * loss), download included, on the backend that is current.
+ * The gradient of a network of dense layers as one writes it with TensorFlow.js (`tf.grads`, the built-in loss), download
+ * included, on the backend that is current.
  */
-export async function plainGradient(
-  network: Network,
-  parameters: Float32Array,
-  batch: Batch,
-  fastestOf = (work: () => Promise<unknown>) => fastest(7, work),
-): Promise<number> {
+export function plainGradient(network: Network, parameters: Float32Array, batch: Batch): Work {
   const x = tf.tensor2d(batch.features, [batch.rows, batch.features.length / batch.rows]);
   const y = tf.oneHot(tf.tensor1d(batch.labels as Int32Array, 'int32'), 10).toFloat();
   const weights = parameterLayout(network).slices.map(({ offset, size, shape }) =>
@@ -26,11 +21,12 @@ export async function plainGradient(
     }
     return tf.losses.softmaxCrossEntropy(y, activation);
   });
-  const best = await fastestOf(async () => {
-    const found = gradients(weights);
-    await Promise.all(found.map((gradient) => gradient.data()));
-    tf.dispose(found);
-  });
-  tf.dispose([x, y, ...weights]);
-  return best;
+  return {
+    async run() {
+      const found = gradients(weights);
+      await Promise.all(found.map((gradient) => gradient.data()));
+      tf.dispose(found);
+    },
+    dispose: () => tf.dispose([x, y, ...weights]),
+  };
 }

@@ -1,14 +1,14 @@
 import { parameterLayout } from '../protocol/model.js';
-import { linearize, prepareTangent, product } from '../worker/curvature/linearization.js';
+import { linearize } from '../worker/curvature/linearization.js';
 import { bindNetwork } from '../worker/curvature/network.js';
 import { openEngine } from '../worker/engines/select.js';
-import { fastest, normals } from './measure.js';
+import { alternating, normals } from './measure.js';
+import { productWork } from './product-work.js';
 import { networks } from './networks.js';
 import { plainGradient } from './plain-gradient.js';
 import type { BenchRow } from './table.js';
 
 const rows = 1024;
-const repeats = 15;
 
 const cases = {
   'softmax regression 784-10': networks.softmax,
@@ -26,15 +26,11 @@ export async function benchProduct(): Promise<BenchRow[]> {
     const labels = Int32Array.from({ length: rows }, (_, row) => row % 10);
     const bound = bindNetwork(engine, network, parameters);
     const linearization = linearize(engine, bound, { rows, features, labels });
-    const seconds = async (count: number) => {
-      const tangent = prepareTangent(engine, bound, normals(count * p, 3), count);
-      const best = await fastest(repeats, () => product(engine, linearization, tangent));
-      engine.dispose(tangent.held);
-      return best;
-    };
-    const one = await seconds(1);
-    const ten = await seconds(10);
-    const gradient = await plainGradient(network, parameters, { rows, features, labels });
+    const { one, ten, gradient } = await alternating({
+      one: productWork(engine, linearization, 1),
+      ten: productWork(engine, linearization, 10),
+      gradient: plainGradient(network, parameters, { rows, features, labels }),
+    });
     engine.dispose([...linearization.held, ...bound.held]);
     results.push({
       case: `${title}, ${rows} rows, wasm`,

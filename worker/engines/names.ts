@@ -1,6 +1,7 @@
 /** Engines that execute each operation as it comes, fastest first: what a user's own loss function is computed with. */
 export const eagerNames = ['tensorflow-gpu', 'tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
 export type EagerName = (typeof eagerNames)[number];
+export const isEager = (name: string) => (eagerNames as readonly string[]).includes(name);
 
 /** Engines that record graphs, which ONNX Runtime runs on a CUDA GPU, on the CPU, or through WebGPU. */
 export const recordingNames = ['onnx-cuda', 'onnx', 'onnx-webgpu'] as const;
