@@ -9,7 +9,7 @@ import { openEngine, type EngineTensor } from '../worker/engines/select.js';
 import { setTensorflowDefaults } from '../worker/engines/tensorflow/environment.js';
 import { bestGradient, gradientFlops } from './best-gradient.js';
 import { largeMatmul, machineRate } from './machine.js';
-import { alternating, clocks, normals } from './measure.js';
+import { alternating, clocks, normals, ratio } from './measure.js';
 import { networks, productFlops } from './networks.js';
 import { plainGradient } from './plain-gradient.js';
 import { productWork } from './product-work.js';
@@ -65,7 +65,7 @@ async function benchCase(engine: Engine<EngineTensor>, { title, network, goals }
   const longer = linearize(engine, bound, batchOf(2 * rows));
   const wider = wide && linearize(engine, wide, batch);
   const matmul = largeMatmul(engine);
-  const seconds = await alternating(
+  const turns = await alternating(
     {
       best,
       matmul,
@@ -83,7 +83,7 @@ async function benchCase(engine: Engine<EngineTensor>, { title, network, goals }
   for (const { held } of [linearization, longer, bound, wider, wide].filter((each) => each !== undefined))
     engine.dispose(held);
 
-  const rate = (productFlops(network) * rows * many) / seconds.many;
+  const flops = productFlops(network) * rows * many;
   const widening = wide ? wide.layout.count / bound.layout.count : NaN;
   const lower = (metric: string, value: number, goal: number | undefined) => ({ metric, value, goal });
   const higher = (metric: string, value: number, goal?: number) => ({
@@ -91,25 +91,28 @@ async function benchCase(engine: Engine<EngineTensor>, { title, network, goals }
     better: 'higher' as const,
   });
   return [
-    lower('product ÷ best gradient, K = 1', seconds.one / seconds.best, goals.one),
+    lower('product ÷ best gradient, K = 1', ratio(turns.one, turns.best), goals.one),
     lower(
       `product ÷ best gradient, a vector at K = ${many}`,
-      seconds.many / many / seconds.best,
+      ratio(turns.many, turns.best) / many,
       goals.each ?? goals.one,
     ),
-    lower('product of twice the rows ÷ product', seconds.twice / seconds.one, 2.2),
-    lower('product ÷ tf.grads gradient', seconds.one / seconds.plain, goals.plain),
+    lower('product of twice the rows ÷ product', ratio(turns.twice, turns.one), 2.2),
+    lower('product ÷ tf.grads gradient', ratio(turns.one, turns.plain), goals.plain),
     lower(
       `product of ${widening.toFixed(2)} times the parameters ÷ product`,
-      seconds.wider / seconds.one,
+      ratio(turns.wider, turns.one),
       1.1 * widening,
     ),
     higher(
       `fraction of the engine's matMul rate, K = ${many}`,
-      (rate * seconds.matmul) / matmul.flops,
+      (ratio(turns.matmul, turns.many) * flops) / matmul.flops,
       goals.rate,
     ),
-    higher(`fraction of this machine's float32 GEMM rate, K = ${many}`, rate / (machineRate() ?? NaN)),
+    higher(
+      `fraction of this machine's float32 GEMM rate, K = ${many}`,
+      flops / Math.min(...turns.many) / (machineRate() ?? NaN),
+    ),
   ]
     .filter(({ value }) => Number.isFinite(value))
     .map((row) => ({ case: `${title}, ${rows} rows, ${engine.name}`, better: 'lower', ...row }));

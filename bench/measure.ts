@@ -26,27 +26,37 @@ export interface Work {
   dispose: () => void;
 }
 
+/** Seconds of a run of each work in each turn; NaN for one that is absent. */
+export type Turns<Name extends string> = Record<Name, number[]>;
+
 /**
- * Seconds of each work's fastest run; NaN for one that is absent. They take turns, `rounds` times for at least `share`
- * seconds each, so that minutes in which the machine is slow do not count against one of them. Each is run once before, to
- * warm up, and disposed of in the end.
+ * Measures works in turns of at least `share` seconds each, so that minutes in which the machine is slow do not count against
+ * one of them; a turn tells its mean, so that short runs do not look fast beside long ones for one lucky moment. Each
+ * is run once before, to warm up, and disposed of in the end.
  */
 export async function alternating<Name extends string>(
   works: Readonly<Record<Name, Work | undefined>>,
   clock = clocks.wall,
-  { rounds = 6, share = 0.15 } = {},
-): Promise<Record<Name, number>> {
+  { rounds = 9, share = 0.3 } = {},
+): Promise<Turns<Name>> {
+  const turns = {} as Record<string, number[]>;
   const entries = Object.entries<Work | undefined>(works);
-  const best = Object.fromEntries(entries.map(([name]) => [name, NaN])) as Record<string, number>;
-  for (let round = -1; round < rounds; round++)
-    for (const [name, work] of entries)
-      for (let spent = 0; work !== undefined && spent <= (round < 0 ? 0 : share);) {
-        const began = clock();
-        await work.run();
-        const seconds = clock() - began;
-        if (round >= 0) best[name] = Math.min(best[name] || Infinity, seconds);
-        spent += seconds;
-      }
+  for (const [name, work] of entries) {
+    turns[name] = [];
+    await work?.run();
+  }
+  for (let round = 0; round < rounds; round++)
+    for (const [name, work] of entries) {
+      const began = clock();
+      let runs = 0;
+      for (; work && clock() - began < share; runs++) await work.run();
+      turns[name]!.push((clock() - began) / (work ? runs : NaN));
+    }
   for (const [, work] of entries) work?.dispose();
-  return best;
+  return turns as Turns<Name>;
+}
+
+/** How much longer a takes than b: the median over the turns, in each of which they ran one soon after the other. */
+export function ratio(a: readonly number[], b: readonly number[]): number {
+  return median(a.map((seconds, turn) => seconds / b[turn]!));
 }

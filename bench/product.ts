@@ -2,7 +2,7 @@ import { parameterLayout } from '../protocol/model.js';
 import { linearize } from '../worker/curvature/linearization.js';
 import { bindNetwork } from '../worker/curvature/network.js';
 import { openEngine } from '../worker/engines/select.js';
-import { alternating, normals } from './measure.js';
+import { alternating, normals, ratio } from './measure.js';
 import { productWork } from './product-work.js';
 import { networks } from './networks.js';
 import { plainGradient } from './plain-gradient.js';
@@ -26,7 +26,7 @@ export async function benchProduct(): Promise<BenchRow[]> {
     const labels = Int32Array.from({ length: rows }, (_, row) => row % 10);
     const bound = bindNetwork(engine, network, parameters);
     const linearization = linearize(engine, bound, { rows, features, labels });
-    const { one, ten, gradient } = await alternating({
+    const turns = await alternating({
       one: productWork(engine, linearization, 1),
       ten: productWork(engine, linearization, 10),
       gradient: plainGradient(network, parameters, { rows, features, labels }),
@@ -35,7 +35,7 @@ export async function benchProduct(): Promise<BenchRow[]> {
     results.push({
       case: `${title}, ${rows} rows, wasm`,
       metric: 'product ÷ tf.grads gradient',
-      value: one / gradient,
+      value: ratio(turns.one, turns.gradient),
       goal: 0.3,
       better: 'lower',
     });
@@ -44,7 +44,7 @@ export async function benchProduct(): Promise<BenchRow[]> {
       results.push({
         case: `${title}, ${rows} rows, wasm`,
         metric: 'product K = 10 ÷ K = 1',
-        value: ten / one,
+        value: ratio(turns.ten, turns.one),
         goal: 7,
         better: 'lower',
       });

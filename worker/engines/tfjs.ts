@@ -75,7 +75,7 @@ const wasmKeepLimit = 1.5 * 2 ** 30;
  * Of a CPU: wider passes are slower, as their tensors are further from its caches; libtensorflow gains more from wide
  * products, up to here. A GPU wants wide ones.
  */
-const workBytes = { cpu: 128 * 2 ** 20, tensorflow: 256 * 2 ** 20, gpu: 2 ** 30 };
+const workBytes = { cpu: 64 * 2 ** 20, tensorflow: 256 * 2 ** 20, gpu: 2 ** 30 };
 
 class TfjsEngine implements Engine<tf.Tensor> {
   readonly keepLimit: number;

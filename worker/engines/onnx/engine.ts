@@ -31,7 +31,7 @@ export class OnnxEngine extends RecordingConvolutions implements Engine<OnnxTens
   ) {
     super();
     this.scatters = name === 'onnx';
-    this.workBytes = name === 'onnx' ? 128 * 2 ** 20 : 2 ** 30;
+    this.workBytes = name === 'onnx' ? 64 * 2 ** 20 : 2 ** 30;
     this.#calls = new Calls(sessions);
   }
 
