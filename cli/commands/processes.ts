@@ -34,8 +34,10 @@ export function addProcessCommands(program: Command): void {
   ).action(
     run(async (options: FarmOptions) => {
       const coordinator = await startCoordinator({ url: options.nats, prefix: options.prefix, say });
+      // Whoever reads that it is ready may end it at once.
+      const asked = askedToStop();
       say(`coordinator ${coordinator.id} is ready`);
-      say(`stops on ${await askedToStop()}`);
+      say(`stops on ${await asked}`);
       await coordinator.stop();
     }),
   );
@@ -58,8 +60,9 @@ export function addProcessCommands(program: Command): void {
       run(async (options: WorkerCommandOptions & { dumpGraph?: string }) => {
         const { nats: url, plugin: plugins, dumpGraph: dumpGraphs, ...others } = options;
         const worker = await startWorker({ ...others, url, plugins, dumpGraphs, say });
+        const asked = askedToStop();
         say(`worker ${worker.id} is ready`);
-        say(`finishes what it has, then stops, on ${await askedToStop()}`);
+        say(`finishes what it has, then stops, on ${await asked}`);
         await worker.stop();
       }),
     );
