@@ -53,6 +53,8 @@ const late = 0.19;
 const clearly = 2;
 /** A low-rank approximation is made where CG has ten times its first sketch to go, so that little is lost. */
 const worthIt = 10 * firstRank;
+/** p is small beside K up to this ratio. */
+const wide = 20;
 /** Vectors that CG multiplies before its residuals are believed. */
 const patience = 8;
 
@@ -77,15 +79,17 @@ export function changeOfRoute(situation: Situation): Decision | undefined {
   const isKnown = situation.forecast !== undefined || (history.length >= enough && spent >= patience);
   const why = (other: string) =>
     `${plain ? 'preconditioned ' : ''}${count > 1 ? 'block ' : ''}cg would take ${Number.isFinite(left) ? `about ${left}` : 'no end of'} products more, ${other}`;
-  const equivalent = (arithmetic: number) => (seconds > 0 ? arithmetic / seconds : 0);
+  // What was measured so far is of single vectors, where CG has not begun: each of a block takes half or less.
+  const each = begun || count === 1 ? seconds : seconds / 2;
+  const equivalent = (arithmetic: number) => (each > 0 ? arithmetic / each : 0);
 
+  const digits = Math.log10((history.at(-1) ?? 1) / tolerance);
   if (kfac !== undefined && !taken.includes('kfac')) {
-    const digits = Math.log10((history.at(-1) ?? 1) / tolerance);
     const iterations = Math.min((left - count) / width, slow * Math.max(0, digits));
     // Seen were 4, 6 and 4 iterations where plain CG took 10, 38 and 47.
     const fewer = Math.max(3, Math.ceil(Math.sqrt(history.length + iterations)));
-    const each = 1 + equivalent(kfac.each);
-    const cost = Math.ceil(2 + equivalent(kfac.once) + width * fewer * each + count);
+    const iteration = width * (1 + equivalent(kfac.each));
+    const cost = Math.ceil(2 + equivalent(kfac.once) + fewer * iteration + count);
     if (cost < (width * iterations + count) / 2 && cost <= budget)
       return { route: 'kfac', why: why(`with Kronecker factors about ${cost}`) };
   }
@@ -96,7 +100,9 @@ export function changeOfRoute(situation: Situation): Decision | undefined {
     return { route: 'direct', why: why(`the dense matrix ${dense} (p = ${size})`) };
   const rank = Math.min(left / 2, budget / 2, dense / 2, mostRank);
   const isCheap = rank >= 2 * firstRank && 2 * firstRank <= late * dense;
-  if (!taken.includes('nystrom') && isKnown && left >= worthIt && isCheap)
+  // A block of many directions gains little by a sketch that it spans itself.
+  const isSlow = left > worthIt && (size > wide * count || left - count > perDigit * width * digits);
+  if (!taken.includes('nystrom') && isKnown && isSlow && isCheap)
     return {
       route: 'nystrom',
       why: why('which a low-rank approximation should cut'),
@@ -113,8 +119,11 @@ export function changeOfRoute(situation: Situation): Decision | undefined {
 /** Where the dense matrix costs no more than the fewest iterations for K right-hand sides. */
 export const isSmall = (size: number, count: number) => size <= 2 * count;
 
-/** Lanczos steps to look at the spectrum with: none where CG's own iterations tell as much, more where p is small beside K. */
+/**
+ * Lanczos steps to look at the spectrum with: none where CG's own iterations tell as much, more where p is small beside K.
+ * Each is a round over the farm, which takes as long as several vectors of a block.
+ */
 export function stepsOfLook(size: number, count: number): number {
   if (count < patience) return 0;
-  return size <= 20 * count ? Math.min(30, Math.floor((late / 2) * (size + count))) : patience;
+  return size <= wide * count ? Math.min(8, Math.floor((late / 2) * (size + count))) : 3;
 }
