@@ -47,13 +47,15 @@ function workOf(engine: Engine<EngineTensor>, { network, count }: Case): Work {
 }
 
 /** Other processes may take a thread's core meanwhile: CPU time. A GPU's passes on no thread. */
-const clockOf = (...names: string[]) => (names.some(isOnGpu) ? clocks.wall : clocks.cpu);
+const clockOf = (name: string) => (isOnGpu(name) ? clocks.wall : clocks.cpu);
 
 /** Operations a second of one thread, as just now: OpenBLAS where Python with NumPy is there, else the engine's own matMul. */
 async function gemmRate(engine: Engine<EngineTensor>): Promise<number> {
+  const known = machineRate();
+  if (known !== undefined) return known;
   const matmul = largeMatmul(engine);
   const { own } = await alternating({ own: matmul }, clockOf(engine.name));
-  return machineRate() ?? matmul.flops / Math.min(...own);
+  return matmul.flops / Math.min(...own);
 }
 
 async function open(name: EngineName): Promise<Engine<EngineTensor> | undefined> {

@@ -81,19 +81,18 @@ export class DistributedOperator {
     this.#point = point;
     if (previous) this.#links.release(previous.parameters.id);
     const { operator } = this.#spec;
-    const sums = await this.#sum(
+    const { loss, gradient } = await this.#sum(
       1 + p,
       0,
       (leaves) => ({ task: 'linearize', operator, point, leaves }),
-      (total) => total.slice(),
+      (sums) => ({ loss: sums[0]!, gradient: sums.slice(1) }),
     );
-    const gradient = sums.slice(1);
     let penalty = 0;
     for (let i = 0; i < p; i++) {
       gradient[i] = gradient[i]! / weight + l2[i]! * rounded[i]!;
       penalty += (l2[i]! / 2) * rounded[i]! ** 2;
     }
-    return { value: sums[0]! / weight + penalty, gradient };
+    return { value: loss / weight + penalty, gradient };
   }
 
   /** H·V for a block of `count` vectors (count × p, a vector a row); l2 included, damping not. */

@@ -8,7 +8,7 @@ import type { Context } from './context.js';
 /** A task that fails this often by the machinery's fault ends the job. */
 const triesPerTask = 8;
 
-/** LiSSA chains on the farm: each task goes to a worker with a free thread; its right-hand sides are sent once. */
+/** LiSSA chains on the farm: each task goes to a worker with a free thread, or waits on one; its right-hand sides are sent once. */
 export class FarmChainRunner implements ChainRunner {
   readonly shards: readonly { rows: number }[];
   #context: Context;
@@ -19,7 +19,7 @@ export class FarmChainRunner implements ChainRunner {
   /** From the first task to the last answer so far: the time, and what each worker had been busy for, both in seconds. */
   #span:
     { began: number; before: Map<string, number>; ended: number; after: Map<string, number> } | undefined;
-  /** Wakes tasks that wait for a thread, the longest waiting first. */
+  /** Wakes tasks that wait for a worker, the longest waiting first. */
   #waiting = new Set<() => void>();
 
   constructor(context: Context, rightHandSides: Float64Array, sampling: 'epoch' | 'replacement') {
@@ -96,7 +96,7 @@ export class FarmChainRunner implements ChainRunner {
     return new Map([...this.#context.operator.stats].map(([id, { busySeconds }]) => [id, busySeconds]));
   }
 
-  /** A worker with a free thread, as soon as there is one. */
+  /** A worker that takes one more task, as soon as there is one. */
   async #take(shard: number): Promise<string> {
     const { farm, signal } = this.#context;
     for (;;) {

@@ -39,7 +39,7 @@ export abstract class RecordingOperations implements Omit<
   }
 
   /**
-   * A right operand that is transposed goes to Gemm as it lies. A left one does not: Gemm takes a quarter longer for it than
+   * A right operand that is transposed goes to Gemm as it lies. A left one does not: Gemm takes a third longer for it than
    * a transpose and MatMul do together. Of aᵀ·b with few columns the transpose, bᵀ·a, is multiplied: b is the less to transpose.
    */
   matmul(a: OnnxTensor, b: OnnxTensor) {
