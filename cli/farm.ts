@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { connect, type Client } from '../protocol/client.js';
 import { TimeoutError } from '../protocol/errors.js';
 import { ensureBroker } from './broker/ensure.js';
@@ -83,15 +84,18 @@ export async function startLocalFarm(options: LocalFarmOptions): Promise<LocalFa
 
 /** Waits until the coordinator answers and every worker was heard. */
 async function ready(client: Client, workers: number, children: Child[]): Promise<void> {
+  const milliseconds = 60_000;
+  const heard = client.workers(milliseconds, workers);
   let dead: number | null | undefined;
   for (const child of children) void child.exited.then((code) => (dead = code));
-  for (const deadline = Date.now() + 60_000; Date.now() < deadline;) {
+  let answers = false;
+  for (const deadline = Date.now() + milliseconds; Date.now() < deadline; await delay(50)) {
     if (dead !== undefined) throw new TimeoutError(`a process of the farm ended with status ${dead}`);
-    const answers = await client.jobs(1).then(
+    answers ||= await client.jobs(1).then(
       () => true,
       () => false,
     );
-    if (answers && (await client.workers(1200)).length >= workers) return;
+    if (answers && (await Promise.race([heard, delay(50, [])])).length >= workers) return;
   }
   throw new TimeoutError(`the farm was not ready after a minute`);
 }

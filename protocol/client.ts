@@ -172,16 +172,22 @@ export class Client {
     return ModelStore.open(this.nc, this.names);
   }
 
-  /** The workers that are heard within `milliseconds`; their heartbeats come every second. */
-  async workers(milliseconds = 1500): Promise<WorkerHeartbeat[]> {
+  /** The workers that are heard within `milliseconds`, or until there are `enough`; their heartbeats come every second. */
+  async workers(milliseconds = 1500, enough = Infinity): Promise<WorkerHeartbeat[]> {
     const heard = new Map<string, WorkerHeartbeat>();
-    const subscription = listen(this.nc, this.names.worker('*').heartbeat, ({ data }) => {
-      const heartbeat = parseJson(workerHeartbeatSchema, data, 'heartbeat');
-      heard.set(heartbeat.id, heartbeat);
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        subscription.unsubscribe();
+        resolve([...heard.values()]);
+      };
+      const timer = setTimeout(end, milliseconds).unref();
+      const subscription = listen(this.nc, this.names.worker('*').heartbeat, ({ data }) => {
+        const heartbeat = parseJson(workerHeartbeatSchema, data, 'heartbeat');
+        heard.set(heartbeat.id, heartbeat);
+        if (heard.size >= enough) end();
+      });
     });
-    await new Promise((resolve) => setTimeout(resolve, milliseconds));
-    subscription.unsubscribe();
-    return [...heard.values()];
   }
 
   async close(): Promise<void> {

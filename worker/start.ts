@@ -18,7 +18,7 @@ import { Slots } from './slots.js';
 import { TaskService } from './task-service.js';
 
 const heartbeatMs = 1000;
-export const defaultCacheBytes = 2 * 2 ** 30;
+const defaultCacheBytes = 2 * 2 ** 30;
 /** Of the cache budget; the rest is for linearizations. */
 const shardFraction = 1 / 3;
 

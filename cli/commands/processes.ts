@@ -1,7 +1,5 @@
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
-import { startCoordinator } from '../../coordinator/start.js';
-import { defaultCacheBytes, startWorker } from '../../worker/start.js';
 import { ensureBroker } from '../broker/ensure.js';
 import { engineOption } from '../engine-option.js';
 import { startLocalFarm } from '../farm.js';
@@ -17,14 +15,17 @@ const collect = (value: string, before: string[]) => [...before, value];
 interface WorkerCommandOptions extends FarmOptions {
   engine: string;
   threads: number;
-  cacheBytes: number;
+  cacheBytes?: number;
   files: string[];
   plugin: string[];
   gpu?: number;
   tf32?: boolean;
 }
 
-/** The commands that start processes of a farm. */
+/**
+ * The commands that start processes of a farm. What a process is made of is loaded once it is asked for: every command
+ * of `ihvp` would wait for it otherwise.
+ */
 export function addProcessCommands(program: Command): void {
   command(
     program,
@@ -33,6 +34,7 @@ export function addProcessCommands(program: Command): void {
     'ihvp coordinator --nats nats://HOST:4222',
   ).action(
     run(async (options: FarmOptions) => {
+      const { startCoordinator } = await import('../../coordinator/start.js');
       const coordinator = await startCoordinator({ url: options.nats, prefix: options.prefix, say });
       // Whoever reads that it is ready may end it at once.
       const asked = askedToStop();
@@ -50,7 +52,7 @@ export function addProcessCommands(program: Command): void {
   )
     .addOption(engineOption())
     .option('--threads <n>', 'arithmetic threads, one a core at most', parseCount, availableParallelism())
-    .option('--cache-bytes <size>', 'memory for shards and linearizations', parseBytes, defaultCacheBytes)
+    .option('--cache-bytes <size>', 'memory for shards and linearizations (default: 2 GiB)', parseBytes)
     .option('--files <folder>', 'a folder that file:// datasets may be read from (repeatable)', collect, [])
     .option('--plugin <file>', pluginHelp, collect, [])
     .option('--dump-graph <folder>', 'write the ONNX graphs that it computes with (--engine onnx)')
@@ -59,6 +61,7 @@ export function addProcessCommands(program: Command): void {
     .action(
       run(async (options: WorkerCommandOptions & { dumpGraph?: string }) => {
         const { nats: url, plugin: plugins, dumpGraph: dumpGraphs, ...others } = options;
+        const { startWorker } = await import('../../worker/start.js');
         const worker = await startWorker({ ...others, url, plugins, dumpGraphs, say });
         const asked = askedToStop();
         say(`worker ${worker.id} is ready`);

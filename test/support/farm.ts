@@ -56,7 +56,7 @@ export class TestFarm {
       startChild(words, this.url, (line) => void this.said.push(line)),
     );
     this.processes.push(...added);
-    while ((await this.client.workers(1100)).length < before + count);
+    await this.client.workers(60_000, before + count);
     return added;
   }
 
