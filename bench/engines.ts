@@ -5,7 +5,7 @@ import type { Engine } from '../worker/engines/engine.js';
 import { engineNames, isOnGpu, type EngineName } from '../worker/engines/names.js';
 import { openEngine, type EngineTensor } from '../worker/engines/select.js';
 import { largeMatmul, machineRate } from './machine.js';
-import { alternating, clocks, normals, ratio, type Work } from './measure.js';
+import { alternating, clocks, median, normals, ratio, type Work } from './measure.js';
 import { networks, productFlops } from './networks.js';
 import { productWork } from './product-work.js';
 import { benchSolve } from './solve.js';
@@ -49,13 +49,28 @@ function workOf(engine: Engine<EngineTensor>, { network, count }: Case): Work {
 /** Other processes may take a thread's core meanwhile: CPU time. A GPU's passes on no thread. */
 const clockOf = (name: string) => (isOnGpu(name) ? clocks.wall : clocks.cpu);
 
-/** Operations a second of one thread, as just now: OpenBLAS where Python with NumPy is there, else the engine's own matMul. */
-async function gemmRate(engine: Engine<EngineTensor>): Promise<number> {
-  const known = machineRate();
-  if (known !== undefined) return known;
+/**
+ * Product rate ÷ GEMM of one thread, in turns of both: OpenBLAS's where Python with NumPy is there, else the engine's own. GEMM's
+ * rate is its best of each turn, the product's its mean.
+ */
+async function rateOfGemm(
+  engine: Engine<EngineTensor>,
+  each: Case,
+): Promise<{ ratio: number; gemm: number }> {
   const matmul = largeMatmul(engine);
-  const { own } = await alternating({ own: matmul }, clockOf(engine.name));
-  return matmul.flops / Math.min(...own);
+  const known: number[] = [];
+  const hasNumPy = machineRate() !== undefined;
+  const works = { own: hasNumPy ? undefined : matmul, product: workOf(engine, each) };
+  const turns = await alternating(works, clocks.cpu, {
+    onRound() {
+      if (hasNumPy) known.push(machineRate()!);
+    },
+  });
+  const gemm = hasNumPy ? known : turns.own.map((seconds) => matmul.flops / seconds);
+  return {
+    ratio: median(turns.product.map((seconds, turn) => flops(each) / seconds / gemm[turn]!)),
+    gemm: median(gemm),
+  };
 }
 
 async function open(name: EngineName): Promise<Engine<EngineTensor> | undefined> {
@@ -77,18 +92,8 @@ const asked = engineNames.filter(
 const results: BenchRow[] = [];
 if (onnx)
   for (const each of cases) {
-    const before = await gemmRate(onnx);
-    const { product } = await alternating({ product: workOf(onnx, each) }, clocks.cpu);
-    // Whoever is slow for a moment should not look fast beside the other.
-    const gemm = Math.max(before, await gemmRate(onnx));
-    results.push(
-      row(
-        each,
-        `onnx: product rate ÷ GEMM (${gflops(gemm)})`,
-        flops(each) / Math.min(...product) / gemm,
-        each.rate,
-      ),
-    );
+    const { ratio: share, gemm } = await rateOfGemm(onnx, each);
+    results.push(row(each, `onnx: product rate ÷ GEMM (${gflops(gemm)})`, share, each.rate));
   }
 for (const name of asked) {
   const other = await open(name);

@@ -37,7 +37,7 @@ export type Turns<Name extends string> = Record<Name, number[]>;
 export async function alternating<Name extends string>(
   works: Readonly<Record<Name, Work | undefined>>,
   clock = clocks.wall,
-  { rounds = 9, share = 0.3 } = {},
+  { rounds = 9, share = 0.3, onRound = () => {} } = {},
 ): Promise<Turns<Name>> {
   const turns = {} as Record<string, number[]>;
   const entries = Object.entries<Work | undefined>(works);
@@ -45,13 +45,15 @@ export async function alternating<Name extends string>(
     turns[name] = [];
     await work?.run();
   }
-  for (let round = 0; round < rounds; round++)
+  for (let round = 0; round < rounds; round++) {
+    onRound();
     for (const [name, work] of entries) {
       const began = clock();
       let runs = 0;
       for (; work && clock() - began < share; runs++) await work.run();
       turns[name]!.push((clock() - began) / (work ? runs : NaN));
     }
+  }
   for (const [, work] of entries) work?.dispose();
   return turns as Turns<Name>;
 }
