@@ -109,6 +109,18 @@ describe('a network that is not convex', () => {
     for (let k = 0; k < count; k++) expect(residualOf(found, k, -at)).toBeLessThan(1.2e-4);
   });
 
+  it('auto: a budget without room for CG gives a low-rank answer within it, its residual told', async () => {
+    const maxProducts = 4 * count - 1;
+    const { report, values } = await solve({ name: 'auto', tolerance: 1e-4, maxProducts }, 1.5 * -least);
+    expect(report.chosen).toMatchObject({ method: { name: 'arnoldi', rank: 2 } });
+    expect(report.lowRank!.products + count).toBeLessThanOrEqual(maxProducts);
+    for (let k = 0; k < count; k++) {
+      const { status, trueResidual } = report.columns![k]!;
+      expect(status).toBe('completed');
+      expect(residualOf(values, k, report.damping!)).toBeCloseTo(trueResidual!, 4);
+    }
+  });
+
   it('cg: block and independent recursions agree with Cholesky', async () => {
     const damping = 1.5 * -least;
     const expected = solveDense(shifted(hessian, damping), v.subarray(0, size));
