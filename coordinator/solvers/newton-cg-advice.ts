@@ -1,4 +1,4 @@
-import type { NewtonCgColumn, NewtonCgOptions } from './newton-cg.js';
+import type { NewtonCgOptions } from './newton-cg.js';
 import type { Status } from './types.js';
 import { show } from './vectors.js';
 
@@ -15,15 +15,15 @@ const says: Record<string, (options: NewtonCgOptions) => string> = {
 
 /** What happened to the right-hand sides and what to do next. */
 export function newtonCgAdvice(
-  runs: readonly NewtonCgColumn[],
+  columns: readonly Status[],
   trueResiduals: readonly number[],
   options: NewtonCgOptions,
 ): string {
-  const ends = [...new Set(runs.map(({ status }) => status))] satisfies Status[];
+  const ends = [...new Set(columns)];
   return ends
     .map((status) => {
-      const own = runs.flatMap((run, k) => (run.status === status ? [trueResiduals[k]!] : []));
-      return `${own.length} of ${runs.length} right-hand sides ${says[status]!(options)}; the residual is at most ${show(Math.max(...own))}.`;
+      const own = trueResiduals.filter((_, k) => columns[k] === status);
+      return `${own.length} of ${columns.length} right-hand sides ${says[status]!(options)}; the residual is at most ${show(Math.max(...own))}.`;
     })
     .join(' ');
 }

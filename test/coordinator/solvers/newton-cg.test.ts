@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { newtonCg } from '../../../coordinator/solvers/newton-cg.js';
-import type { Evaluations } from '../../../coordinator/solvers/quadratic.js';
+import { newtonCg, type NewtonCgColumn } from '../../../coordinator/solvers/newton-cg.js';
 import {
   denseOperator,
   relativeError,
@@ -19,7 +18,7 @@ interface Fixture {
   v: number[];
   x: number[];
   iterations: number;
-  evaluations: Evaluations;
+  evaluations: NewtonCgColumn['evaluations'];
 }
 // Written by test/fixtures/newton_cg.py with SciPy.
 const { problems } = JSON.parse(readFileSync('test/fixtures/newton_cg.json', 'utf8')) as {
