@@ -49,6 +49,8 @@ export interface DescentOptions extends Pick<SolverOptions, 'signal'> {
 export interface Descent extends Point {
   /** `diverged` only where f or ∇f is not finite. */
   status: Status;
+  /** How CG ended for the last direction. */
+  lastInner: Direction['end'] | undefined;
   /** ‖∇f‖ at the start and after each iteration. */
   gradientNorms: number[];
   iterations: number;
@@ -71,8 +73,9 @@ export async function newtonDescent(
   const own = start.slice();
   let here = pointAt(own, await objective.at(own));
   let last: Taken | undefined;
+  let lastInner: Descent['lastInner'];
   const end = (status: Status): Descent => ({
-    ...{ ...here, status, gradientNorms, iterations: gradientNorms.length - 1, products },
+    ...{ ...here, status, lastInner, gradientNorms, iterations: gradientNorms.length - 1, products },
   });
   for (;;) {
     gradientNorms.push(here.gradientNorm);
@@ -88,6 +91,7 @@ export async function newtonDescent(
       onProduct: (some) => onProgress?.(gradientNorms, products + some),
     });
     products += inner.products;
+    lastInner = inner.end;
     const direction = rules.direction(inner, here);
     if (!direction) return end('indefinite');
     const step = await rules.search(here, direction, last);
