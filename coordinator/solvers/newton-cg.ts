@@ -1,13 +1,12 @@
-import { residualsOf, withDamping } from './damped.js';
+import { dropUseless, residualsOf, withDamping } from './damped.js';
 import { lockstep } from './lockstep.js';
-import { moreThuente, type Phi } from './more-thuente.js';
 import { newtonCgAdvice } from './newton-cg-advice.js';
-import { Quadratic, type Evaluations } from './quadratic.js';
-import { truncatedConjugateGradient } from './truncated-conjugate-gradient.js';
+import { newtonDescent, type Descent } from './newton-descent.js';
+import { Quadratic } from './quadratic.js';
+import { scipyRules } from './scipy-rules.js';
 import type { Operator, Solution, SolverOptions, Status } from './types.js';
 import { worstStatus } from './types.js';
-import { absoluteSum, countRows, dot, norm, row } from './vectors.js';
-import { zoomSearch } from './zoom.js';
+import { countRows, norm, row } from './vectors.js';
 
 export interface NewtonCgOptions extends SolverOptions {
   /** λ in (H + λI). */
@@ -18,26 +17,24 @@ export interface NewtonCgOptions extends SolverOptions {
   iterations: number;
 }
 
-/** How one right-hand side went. */
-export interface NewtonCgColumn {
-  x: Float64Array;
-  status: Status;
-  iterations: number;
-  evaluations: Evaluations;
-  /** ‖v − (H + λI)x‖/‖v‖ at the start and after each iteration. */
-  residuals: number[];
+/** How one right-hand side went, with its status by SciPy's rules alone. */
+export interface NewtonCgColumn extends Pick<Descent, 'status' | 'iterations' | 'lastInner'> {
+  /** As SciPy counts: distinct points that f, and that ∇f, were asked for at; products with the Hessian for directions. */
+  evaluations: { function: number; gradient: number; hessian: number };
 }
 
-const wolfe = { c1: 1e-4, c2: 0.9 };
+/**
+ * From what residual on SciPy's end is none. A small change of x is no convergence at 1e-3: float32 products leave about
+ * κ·1e-7, κ the condition number of H + λI, which up to κ = 1e4 is no reason for that much. 1 is the residual of zero.
+ */
+const unsolved: Partial<Record<Status, number>> = { converged: 1e-3, 'precision-limited': 1 };
 
 /**
- * The minimum of ½xᵀ(H + λI)x − vᵀx, which is (H + λI)⁻¹v, by Newton-CG from x = v as SciPy's `fmin_ncg` goes about it
- * (`scipy.optimize._optimize._minimize_newtoncg`, 1.15): CG until ‖r‖₁ ≤ min(½, √‖∇f‖₁)·‖∇f‖₁, at most 20·p iterations;
- * a strong Wolfe line search (c1 = 1e-4, c2 = 0.9); the end where ‖Δx‖₁ ≤ p·avextol.
+ * The minimum of ½xᵀ(H + λI)x − vᵀx, which is (H + λI)⁻¹v, from x = v by Newton-CG with SciPy's rules. CG itself needs far
+ * fewer products: this is here to be compared with.
  *
- * What differs from it: K right-hand sides are K such runs, which share passes over the data; negative curvature ends a
- * run as `indefinite`, since a quadratic that has it has no minimum (SciPy goes on downhill to the limit of iterations); and
- * whatever a run ended by, the residual is computed anew. CG itself needs far fewer products: this is here to be compared with.
+ * K right-hand sides are K such runs, which share passes over the data. The residual of each is computed anew at the end:
+ * what SciPy calls converged is `stagnated` where that is 1e-3 or more, and an answer that is no better than zero is not handed out.
  */
 export async function newtonCg(
   operator: Operator,
@@ -56,101 +53,51 @@ export async function newtonCg(
       return damped.multiply(block, columns);
     },
   };
-  const soFar: number[][] = Array.from({ length: count }, () => []);
-  const runs = await lockstep(counted, count, (own, k) =>
-    minimise(new Quadratic(own, row(rightHandSides, k, size)), options, (residual) => {
-      soFar[k]!.push(residual);
-      const residuals = soFar.map((history) => history.at(-1) ?? 1);
+  const histories: number[][] = Array.from({ length: count }, () => []);
+  const runs = await lockstep(counted, count, async (own, k) => {
+    const v = row(rightHandSides, k, size);
+    const length = norm(v);
+    const f = new Quadratic(own, v);
+    const onProgress = (gradientNorms: readonly number[]) => {
+      if (gradientNorms.length === histories[k]!.length) return;
+      histories[k]!.push(length === 0 ? 0 : gradientNorms.at(-1)! / length);
+      const residuals = histories.map((history) => history.at(-1) ?? 1);
       options.onProgress?.({
         measure: 'residual',
-        iteration: Math.max(...soFar.map((history) => history.length)) - 1,
+        iteration: Math.max(...histories.map((history) => history.length)) - 1,
         iterations: options.iterations,
         products,
         residuals,
         worst: Math.max(...residuals),
       });
-    }),
-  );
+    };
+    const rules = scipyRules(f, options.averageTolerance);
+    const run = await newtonDescent(f, v, rules, { ...options, onProgress });
+    return { ...run, evaluations: { ...f.evaluations, hessian: run.products } };
+  });
   const solutions = new Float64Array(rightHandSides.length);
-  runs.forEach(({ x }, k) => solutions.set(x, k * size));
+  runs.forEach(({ theta }, k) => solutions.set(theta, k * size));
   const { relative } = await residualsOf(counted, rightHandSides, solutions, count);
-  const columns = runs.map(({ status }) => status);
+  const columns = runs.map(({ status }, k) => confirmed(status, relative[k]!));
+  dropUseless(solutions, relative, size);
   const longest = Math.max(...runs.map(({ iterations }) => iterations));
   return {
     solutions,
     status: worstStatus(columns),
     columns,
-    advice: newtonCgAdvice(runs, relative, options),
+    advice: newtonCgAdvice(columns, relative, runs, options),
     iterations: longest,
     products,
     residualHistory: Array.from({ length: longest + 1 }, (_, i) =>
-      Math.max(...runs.map(({ residuals }) => residuals[i] ?? residuals.at(-1)!)),
+      Math.max(...histories.map((history) => history[i] ?? history.at(-1) ?? 1)),
     ),
     trueResiduals: relative,
     runs,
   };
 }
 
-async function minimise(
-  f: Quadratic,
-  { averageTolerance, iterations: limit, signal }: NewtonCgOptions,
-  onIteration: (residual: number) => void,
-): Promise<NewtonCgColumn> {
-  const { size } = f;
-  const length = norm(f.v);
-  let x: Float64Array = f.v.slice();
-  let value = await f.value(x);
-  let before: number | undefined;
-  let iterations = 0;
-  const residuals: number[] = [];
-  const end = (status: Status): NewtonCgColumn => ({
-    x,
-    status,
-    iterations,
-    evaluations: f.evaluations,
-    residuals,
-  });
-  for (let change = Infinity; ;) {
-    const gradient = await f.gradient(x);
-    residuals.push(length === 0 ? 0 : norm(gradient) / length);
-    onIteration(residuals.at(-1)!);
-    if (!Number.isFinite(value)) return end('diverged');
-    if (change <= size * averageTolerance) return end('converged');
-    if (iterations >= limit) return end('iteration-limit');
-    const steepness = absoluteSum(gradient);
-    const target = Math.min(0.5, Math.sqrt(steepness)) * steepness;
-    const {
-      direction,
-      products,
-      end: how,
-    } = await truncatedConjugateGradient(f.hessian, gradient, {
-      enough: (residual) => absoluteSum(residual) <= target,
-      iterations: 20 * size,
-      flat: 3 * Number.EPSILON,
-      signal,
-    });
-    f.evaluations.hessian += products;
-    if (how === 'negative' || how === 'iterations') return end('indefinite');
-
-    const from = x;
-    const at = (step: number) => from.map((xi, i) => xi + step * direction[i]!);
-    const phi: Phi = {
-      value: (step) => f.value(at(step)),
-      slope: async (step) => dot(await f.gradient(at(step)), direction),
-    };
-    const start = { value, slope: dot(gradient, direction) };
-    const guess =
-      before === undefined || start.slope === 0
-        ? 1
-        : Math.min(1, (1.01 * 2 * (value - before)) / start.slope);
-    const first = guess < 0 ? 1 : guess;
-    const found =
-      (await moreThuente(phi, start, first, wolfe)) ?? (await zoomSearch(phi, start, first, wolfe));
-    if (!found) return end('precision-limited');
-    x = at(found.step);
-    before = value;
-    value = found.value;
-    iterations += 1;
-    change = found.step * absoluteSum(direction);
-  }
+/** How a run ended, given the residual of its answer: SciPy's rules see how far x moves and f falls, not what is left. */
+function confirmed(status: Status, residual: number): Status {
+  if (!Number.isFinite(residual)) return 'diverged';
+  return residual < (unsolved[status] ?? Infinity) ? status : 'stagnated';
 }

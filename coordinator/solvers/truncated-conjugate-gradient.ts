@@ -1,12 +1,16 @@
 import type { Operator } from './types.js';
 import { addScaled, dot } from './vectors.js';
 
-export interface TruncatedOptions {
+/** When H·d = −∇f is solved well enough. */
+export interface StopRule {
   /** Whether the residual r = H·d + ∇f is small enough, asked before each product. */
   enough: (residual: Float64Array) => boolean;
   iterations: number;
   /** A curvature pᵀHp from 0 to this is none: SciPy has 3 eps, whatever the size of p. Default 0. */
   flat?: number;
+}
+
+export interface TruncatedOptions extends StopRule {
   /** Called after each product with how many there were. */
   onProduct?: ((products: number) => void) | undefined;
   signal?: AbortSignal | undefined;

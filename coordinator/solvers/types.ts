@@ -40,7 +40,10 @@ export const statuses = [
   /** H + λI is singular and v is not in its range: the shortest of the answers with the least residual (MINRES). */
   'least-squares',
   'iteration-limit',
-  /** It has not got any nearer for long, or the schedule ran to the end and the answer is no better than zero. */
+  /**
+   * It has not got any nearer for long, or the schedule ran to the end and the answer is no better than zero, or its own rule
+   * ended it although the residual says unsolved (Newton-CG).
+   */
   'stagnated',
   /** A direction of zero or negative curvature: H + λI is not positive definite. */
   'indefinite',

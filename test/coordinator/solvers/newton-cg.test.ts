@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { newtonCg } from '../../../coordinator/solvers/newton-cg.js';
-import type { Evaluations } from '../../../coordinator/solvers/quadratic.js';
+import { newtonCg, type NewtonCgColumn } from '../../../coordinator/solvers/newton-cg.js';
+import type { Operator } from '../../../coordinator/solvers/types.js';
 import {
   denseOperator,
   relativeError,
@@ -19,7 +19,7 @@ interface Fixture {
   v: number[];
   x: number[];
   iterations: number;
-  evaluations: Evaluations;
+  evaluations: NewtonCgColumn['evaluations'];
 }
 // Written by test/fixtures/newton_cg.py with SciPy.
 const { problems } = JSON.parse(readFileSync('test/fixtures/newton_cg.json', 'utf8')) as {
@@ -89,13 +89,82 @@ describe('newtonCg', () => {
     },
   );
 
-  it('newtonCg: an indefinite matrix has no minimum: never a stall, finite numbers, advice', async () => {
+  it('newtonCg: an indefinite matrix has no minimum: never worse than zero, true residuals, advice', async () => {
     const { matrix } = turned([-0.5, ...spread(9, 100)], 2);
-    const solution = await newtonCg(denseOperator(matrix), Float64Array.from(normals(10, 1)), defaults);
-    expect(solution.status).toBe('indefinite');
-    expect(solution.solutions.every(Number.isFinite)).toBe(true);
-    expect(solution.advice).toMatch(/damping/);
+    const block = Float64Array.from([1, 2, 3].flatMap((seed) => normals(10, seed)));
+    const solution = await newtonCg(denseOperator(matrix), block, defaults);
+    expect(solution.columns).toEqual(['indefinite', 'indefinite', 'indefinite']);
+    expect(solution.advice).toMatch(/raise the damping/);
+    for (const [k, promised] of solution.trueResiduals.entries()) {
+      const [s, v] = [solution.solutions, block].map((rows) => rows.subarray(k * 10, (k + 1) * 10));
+      expect(promised).toBeLessThanOrEqual(1);
+      expect(relativeError(times(matrix, s!), v!)).toBeCloseTo(promised, 12);
+      if (promised === 1) expect([...s!]).toEqual(new Array<number>(10).fill(0));
+    }
+    // x = v, where the runs begin, is far worse than zero: some must have ended before they got below it.
+    expect(solution.trueResiduals).toContain(1);
+    expect(solution.advice).toContain('no better than s = 0');
   });
+
+  it.each([1e-7, 1e-9, 1e-12])(
+    "newtonCg: a v of size %d, to which SciPy's rule is blind, is not called converged",
+    async (scale) => {
+      const { matrix } = turned(spread(40, 100), 3);
+      const v = Float64Array.from(normals(40, 1), (value) => scale * value);
+      const solution = await newtonCg(denseOperator(matrix), v, defaults);
+      expect(solution.runs[0]!.status).toBe('converged');
+      expect(solution.status).toBe('stagnated');
+      expect(solution.trueResiduals[0]).toBeGreaterThan(1e-3);
+      expect(solution.trueResiduals[0]).toBeLessThanOrEqual(1);
+      expect(relativeError(times(matrix, solution.solutions), v)).toBeCloseTo(solution.trueResiduals[0]!, 12);
+      expect(solution.advice).toContain('scale v up');
+      // The advice holds: for v of ordinary size the same rule does end at the solution.
+      const larger = await newtonCg(denseOperator(matrix), Float64Array.from(normals(40, 1)), defaults);
+      expect(larger.status).toBe('converged');
+      expect(larger.trueResiduals[0]).toBeLessThan(1e-6);
+    },
+  );
+
+  it('newtonCg: condition 1e8 with float32 products is not called converged, and what the advice says helps', async () => {
+    const { matrix } = turned(spread(40, 1e8), 3);
+    const v = Float64Array.from(normals(40, 4));
+    const solve = (options: object) =>
+      newtonCg(denseOperator(matrix, Math.fround), v, { ...defaults, ...options });
+    const solution = await solve({});
+    expect(solution.runs[0]!.status).toBe('converged');
+    expect(solution.status).toBe('stagnated');
+    expect(relativeError(times(matrix, solution.solutions), v)).toBeGreaterThan(1e-3);
+    expect(solution.advice).toMatch(/lower --average-tolerance .* raise the damping/);
+    // Condition 1e4, of which float32 products leave some 1e-3.
+    const damped = await solve({ damping: 1e4 });
+    expect(damped.status).not.toBe('stagnated');
+    expect(damped.trueResiduals[0]).toBeLessThan(1e-3);
+    // No change of x is too small: the products' rounding ends it, and the status says so.
+    expect((await solve({ averageTolerance: 1e-12 })).status).toBe('precision-limited');
+  });
+
+  it.each([NaN, Infinity, -Infinity])(
+    'newtonCg: products of %d are diverged, and zero is the answer',
+    async (bad) => {
+      for (const from of [1, 2, 5]) {
+        const exact = denseOperator(toy);
+        const failing: Operator = {
+          size: 2,
+          multiply: async (block, count) =>
+            (await exact.multiply(block, count)).map((value) => (exact.products < from ? value : bad)),
+        };
+        const progress: number[] = [];
+        const solution = await newtonCg(failing, Float64Array.of(1, 1), {
+          ...defaults,
+          onProgress: ({ worst }) => progress.push(worst),
+        });
+        expect(solution).toMatchObject({ status: 'diverged', trueResiduals: [1] });
+        expect([...solution.solutions]).toEqual([0, 0]);
+        expect([...solution.residualHistory, ...progress].every(Number.isFinite)).toBe(true);
+        expect(solution.advice).toContain('not finite');
+      }
+    },
+  );
 
   it('newtonCg: float32 products end at their precision, and the residual says so', async () => {
     const { matrix } = turned(spread(20, 1e3), 8);

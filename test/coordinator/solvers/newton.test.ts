@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import type { Evaluation } from '../../../coordinator/solvers/line-search.js';
-import type { Objective } from '../../../coordinator/solvers/newton.js';
+import type { Objective } from '../../../coordinator/solvers/newton-descent.js';
 import { newton } from '../../../coordinator/solvers/newton.js';
 import type { Progress } from '../../../coordinator/solvers/types.js';
 import type { Matrix } from '../../support/dense.js';
