@@ -181,7 +181,7 @@ async function look(
   const [seen] = await tridiagonals(operator, {
     ...{ probe: () => first, probes: 1, steps, vectors: steps, signal },
   });
-  const iterations = blockIterations(quadrature(seen!, eigensolver), count, damping, tolerance);
+  const iterations = await blockIterations(quadrature(seen!, eigensolver), count, damping, tolerance);
   // The directions of so many span everything; rounding asks for one more.
   return Math.min(iterations, Math.ceil(size / count) + 1);
 }

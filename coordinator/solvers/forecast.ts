@@ -1,5 +1,7 @@
 import type { Quadrature } from './lanczos-quadrature.js';
-import { dot } from './vectors.js';
+import { truncatedConjugateGradient } from './truncated-conjugate-gradient.js';
+import type { Operator } from './types.js';
+import { norm } from './vectors.js';
 
 /** Iterations of CG for a digit of the residual, until something is known: seen were 3.3 to 13 (softmax regressions on digits). */
 const perDigit = 5;
@@ -31,15 +33,15 @@ export const iterationsAt = (condition: number, reduction: number) =>
  * give. As long as that one alone converges within the steps, it is CG for diag(nodes) + λI without its K − 1 largest
  * eigenvalues, as all directions together deal with those (O'Leary 1980); else half of what that one should take.
  */
-export function blockIterations(
+export async function blockIterations(
   { nodes, weights }: Pick<Quadrature, 'nodes' | 'weights'>,
   count: number,
   damping: number,
   tolerance: number,
-): number {
+): Promise<number> {
   const size = nodes.length;
   const v = weights.map(Math.sqrt);
-  const alone = residuals(
+  const alone = await residuals(
     nodes.map((node) => node + damping),
     v,
     tolerance,
@@ -51,24 +53,19 @@ export function blockIterations(
   }
   const largest = nodes[Math.max(Math.floor((size - 1) / 2), size - count)]!;
   const together = nodes.map((node) => Math.min(node, largest) + damping);
-  return residuals(together, v, tolerance).length;
+  return (await residuals(together, v, tolerance)).length;
 }
 
 /** CG's relative residuals for a diagonal matrix, down to a tolerance or until it has as many as the matrix rows. */
-function residuals(values: Float64Array, v: Float64Array, tolerance: number): number[] {
-  const r = v.slice();
-  const p = v.slice();
-  const first = dot(r, r);
+async function residuals(values: Float64Array, v: Float64Array, tolerance: number): Promise<number[]> {
   const history: number[] = [];
-  for (let square = first; history.length < values.length;) {
-    const q = p.map((value, i) => value * values[i]!);
-    const alpha = square / dot(p, q);
-    for (let i = 0; i < r.length; i += 1) r[i]! -= alpha * q[i]!;
-    const next = dot(r, r);
-    for (let i = 0; i < p.length; i += 1) p[i] = r[i]! + (next / square) * p[i]!;
-    square = next;
-    history.push(Math.sqrt(square / first));
-    if (!(history.at(-1)! > tolerance)) break;
-  }
-  return history;
+  const diagonal: Operator = {
+    size: values.length,
+    multiply: (p) => Promise.resolve(p.map((x, i) => x * values[i]!)),
+  };
+  await truncatedConjugateGradient(diagonal, v, {
+    iterations: values.length,
+    enough: (r) => history.push(norm(r) / norm(v)) > 1 && history.at(-1)! <= tolerance,
+  });
+  return history.slice(1);
 }
