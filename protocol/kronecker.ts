@@ -28,3 +28,7 @@ export function kroneckerBlocks(network: Architecture): KroneckerBlock[] {
 /** Values of the factors of all blocks, one after the other: Ā, rows × rows, then Ḡ, units × units. */
 export const kroneckerWidth = (blocks: readonly KroneckerBlock[]) =>
   blocks.reduce((sum, { rows, units }) => sum + rows ** 2 + units ** 2, 0);
+
+/** Parameters that have Kronecker factors. */
+export const factoredParameters = (blocks: readonly KroneckerBlock[]) =>
+  blocks.reduce((sum, { rows, units }) => sum + rows * units, 0);

@@ -1,4 +1,4 @@
-import { kroneckerBlocks, kroneckerWidth } from '../../../protocol/kronecker.js';
+import { factoredParameters, kroneckerBlocks, kroneckerWidth } from '../../../protocol/kronecker.js';
 import {
   arnoldiSchema,
   cgSchema,
@@ -25,7 +25,7 @@ const stream = 7;
 /** CG iterations on each route. */
 const iterations = 1000;
 /** Seconds that this coordinator takes, measured: p³ of them for a Cholesky factor with condition estimate, n³ for eigenvectors, and an operation. */
-const [perCube, perEigenCube, perOperation] = [4e-11, 1e-8, 3e-9];
+const [perCube, perEigenCube, perOperation] = [4e-11, 1e-8, 1e-10];
 /** Seconds until the thread of a factorisation is there. */
 const start = 0.5;
 /** Part of the parameters that Kronecker factors have to cover. */
@@ -118,8 +118,8 @@ function kroneckerFactors({ damping }: Problem, context: Context, seed: number):
   const network = networkOf(context.prepared.model);
   if (isPlugin(network)) return undefined;
   const blocks = kroneckerBlocks(network);
-  const factored = blocks.reduce((sum, { rows, units }) => sum + rows * units, 0);
-  if (factored < covered * context.operator.size || kroneckerWidth(blocks) > factorValues) return undefined;
+  if (factoredParameters(blocks) < covered * context.operator.size || kroneckerWidth(blocks) > factorValues)
+    return undefined;
   return {
     seconds: {
       once: start + perEigenCube * blocks.reduce((sum, { rows, units }) => sum + rows ** 3 + units ** 3, 0),
