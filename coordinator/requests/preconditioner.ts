@@ -68,7 +68,7 @@ async function kfac(seed: number, context: Context): Promise<Preconditioning> {
     });
   const blocks = kroneckerBlocks(network);
   if (blocks.length === 0)
-    throw new BadRequestError('kfac knows dense layers, and the model has none', {
+    throw new BadRequestError('kfac knows dense layers and convolutions, and the model has none', {
       hint: 'take --preconditioner nystrom',
     });
   const width = kroneckerWidth(blocks);

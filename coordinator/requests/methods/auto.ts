@@ -113,13 +113,13 @@ async function lowRankOf(
   return { values, vectors: rows, products: 0 };
 }
 
-/** K-FAC where dense layers have nearly all parameters. */
+/** K-FAC where dense layers have nearly all parameters: the factors of convolutions often make CG slower. */
 function kroneckerFactors({ damping }: Problem, context: Context, seed: number): AutomaticOptions['kfac'] {
   const network = networkOf(context.prepared.model);
   if (isPlugin(network)) return undefined;
   const blocks = kroneckerBlocks(network);
-  if (factoredParameters(blocks) < covered * context.operator.size || kroneckerWidth(blocks) > factorValues)
-    return undefined;
+  const dense = factoredParameters(blocks.filter(({ positions }) => positions === 1));
+  if (dense < covered * context.operator.size || kroneckerWidth(blocks) > factorValues) return undefined;
   return {
     seconds: {
       once: start + perEigenCube * blocks.reduce((sum, { rows, units }) => sum + rows ** 3 + units ** 3, 0),
