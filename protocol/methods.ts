@@ -16,7 +16,7 @@ export const cgSchema = z.strictObject({
   block: z.boolean().default(false),
   /**
    * M ≈ H + λI that is easy to invert: the diagonal (`jacobi`), a randomised low-rank approximation (`nystrom`), or the
-   * Kronecker factors of each dense layer (`kfac`).
+   * Kronecker factors of each dense layer and convolution (`kfac`).
    */
   preconditioner: z.enum(preconditioners).default('none'),
   /** Random vectors that the diagonal is estimated from, all in one pass (jacobi). */

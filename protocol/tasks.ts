@@ -58,7 +58,7 @@ export const taskSchema = z.discriminatedUnion('task', [
     vectors: blockRefSchema,
     count: z.int().min(1).max(limits.rightHandSides),
   }),
-  /** Sums of K-FAC's factors over the leaves, for labels drawn from the model; dense layers only. */
+  /** Sums of K-FAC's factors over the leaves, for labels drawn from the model: Ω and Γ of each dense layer and convolution. */
   z.strictObject({
     task: z.literal('kronecker'),
     operator,

@@ -1,7 +1,7 @@
 import { BadRequestError, TooLargeError } from '../../protocol/errors.js';
 import type { Report } from '../../protocol/jobs.js';
 import type { MethodOf } from '../../protocol/methods.js';
-import { kroneckerBlocks, kroneckerWidth } from '../../protocol/kronecker.js';
+import { factoredParameters, kroneckerBlocks, kroneckerWidth } from '../../protocol/kronecker.js';
 import { networkOf, isPlugin } from '../../protocol/model.js';
 import { eigenInThread } from '../dense/eigen.js';
 import { kroneckerPreconditioner } from '../dense/kronecker.js';
@@ -68,7 +68,7 @@ async function kfac(seed: number, context: Context): Promise<Preconditioning> {
     });
   const blocks = kroneckerBlocks(network);
   if (blocks.length === 0)
-    throw new BadRequestError('kfac knows dense layers, and the model has none', {
+    throw new BadRequestError('kfac knows dense layers and convolutions, and the model has none', {
       hint: 'take --preconditioner nystrom',
     });
   const width = kroneckerWidth(blocks);
@@ -84,10 +84,7 @@ async function kfac(seed: number, context: Context): Promise<Preconditioning> {
   const eigen = await eigenInThread(matrices, signal);
   const factored = blocks.map((block, i) => ({ ...block, input: eigen[2 * i]!, output: eigen[2 * i + 1]! }));
   return {
-    at: (damping) => kroneckerPreconditioner(factored, operator.shape.l2, damping),
-    report: {
-      ...{ kind: 'kfac', products: 1 },
-      factored: blocks.reduce((sum, { rows, units }) => sum + rows * units, 0),
-    },
+    at: kroneckerPreconditioner({ blocks: factored, l2: operator.shape.l2 }, signal),
+    report: { kind: 'kfac', products: 1, factored: factoredParameters(blocks) },
   };
 }

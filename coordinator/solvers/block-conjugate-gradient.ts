@@ -18,12 +18,12 @@ export function blockRecursion(
   columns: Column[],
   damping: number,
   preconditioner: Preconditioner | undefined,
-): Recursion {
-  return new BlockRecursion(columns, damping, preconditioner);
+): Promise<Recursion> {
+  return new BlockRecursion(columns, damping, preconditioner).begin();
 }
 
 class BlockRecursion implements Recursion {
-  directions: Float64Array;
+  directions: Float64Array = new Float64Array(0);
   readonly #damping: number;
   readonly #preconditioner: Preconditioner | undefined;
   readonly #size: number;
@@ -42,12 +42,16 @@ class BlockRecursion implements Recursion {
     this.#block = new Float64Array(columns.length * this.#size);
     this.#z = new Float64Array(columns.length * this.#size);
     for (const column of columns) column.owner = this;
-    const z = this.#preconditioned();
-    columns.forEach((column, k) => this.#lengths.set(column, norm(z[k]!)));
-    this.directions = this.#orthonormal(z);
   }
 
-  step(products: Float64Array): void {
+  async begin(): Promise<this> {
+    const z = await this.#preconditioned();
+    this.#columns.forEach((column, k) => this.#lengths.set(column, norm(z[k]!)));
+    this.directions = this.#orthonormal(z);
+    return this;
+  }
+
+  async step(products: Float64Array): Promise<void> {
     if (this.#owned().length === 0) return;
     const p = this.#rows(this.directions);
     if (this.#damping !== 0) addScaled(products, this.#damping, this.directions);
@@ -77,7 +81,7 @@ class BlockRecursion implements Recursion {
     }
     if (this.#owned().length === 0) return;
 
-    const z = this.#preconditioned();
+    const z = await this.#preconditioned();
     const beta = gram(q, z);
     solveFactored(factor, width, beta, z.length);
     addCombinations(z, -1, beta, p);
@@ -95,13 +99,12 @@ class BlockRecursion implements Recursion {
   }
 
   /** M⁻¹R */
-  #preconditioned(): Float64Array[] {
-    return this.#columns.map(({ r }, k) => {
-      const z = row(this.#z, k, this.#size);
-      if (this.#preconditioner) this.#preconditioner.apply(r, z);
-      else z.set(r);
-      return z;
-    });
+  async #preconditioned(): Promise<Float64Array[]> {
+    const residuals = this.#columns.map(({ r }) => r);
+    const z = residuals.map((_, k) => row(this.#z, k, this.#size));
+    if (this.#preconditioner) await this.#preconditioner.apply(residuals, z);
+    else residuals.forEach((r, k) => z[k]!.set(r));
+    return z;
   }
 
   #orthonormal(z: Float64Array[]): Float64Array {

@@ -39,7 +39,7 @@ export interface Recursion {
    * One iteration for the columns that it still owns, given H·directions, without damping; may write to them. Releases the columns that have ended, with a
    * claim. Changes `directions` in place, or to another array where there are fewer.
    */
-  step(products: Float64Array): void;
+  step(products: Float64Array): void | Promise<void>;
 }
 
 /** Iterations of a right-hand side after which its residual is computed anew, together with the ordinary pass. */

@@ -7,7 +7,7 @@ import { drive } from './krylov.js';
 import type { Preconditioner } from './preconditioner.js';
 import type { Operator, Solution } from './types.js';
 import { worstStatus } from './types.js';
-import { dot } from './vectors.js';
+import { dot, row } from './vectors.js';
 
 export interface ConjugateGradientOptions extends KrylovOptions {
   /** M⁻¹ ≈ (H + λI)⁻¹. Without one M is I. */
@@ -48,10 +48,10 @@ export async function conjugateGradient(
     operator,
     rightHandSides,
     options,
-    (open) => {
-      if (!block || open.length === 0)
-        return open.map((column) => new ColumnRecursion(column, damping, preconditioner));
-      return [blockRecursion(open, damping, preconditioner)];
+    async (open) => {
+      if (open.length === 0) return [];
+      if (block) return [await blockRecursion(open, damping, preconditioner)];
+      return [await new IndependentRecursions(open, damping, preconditioner).begin()];
     },
   );
   const ended = columns.map((column) => column.status!);
@@ -75,58 +75,95 @@ export async function conjugateGradient(
   };
 }
 
-/** The recursion of one right-hand side. */
-class ColumnRecursion implements Recursion {
+/** The recursion of one right-hand side, its direction aside. */
+interface Single {
+  column: Column;
+  /** M⁻¹r, where there is an M; else r. */
+  z: Float64Array;
+  /** rᵀr */
+  rr: number;
+  /** rᵀz; infinite before there is a direction, for β = 0. */
+  rz: number;
+  /** pᵀp */
+  square: number;
+}
+
+/** Independent recursions, whose residuals are preconditioned together. */
+class IndependentRecursions implements Recursion {
   directions: Float64Array;
-  readonly #column: Column;
+  readonly #size: number;
   readonly #damping: number;
   readonly #preconditioner: Preconditioner | undefined;
-  /** M⁻¹r, where there is an M. */
-  readonly #z: Float64Array;
-  /** rᵀz */
-  #rz: number;
-  /** pᵀp */
-  #square: number;
+  /** One for each direction. */
+  #singles: Single[];
 
-  constructor(column: Column, damping: number, preconditioner: Preconditioner | undefined) {
-    column.owner = this;
-    this.#column = column;
+  constructor(columns: readonly Column[], damping: number, preconditioner: Preconditioner | undefined) {
+    this.#size = columns[0]!.r.length;
     this.#damping = damping;
     this.#preconditioner = preconditioner;
-    this.#z = preconditioner ? new Float64Array(column.r.length) : column.r;
-    preconditioner?.apply(column.r, this.#z);
-    this.#rz = dot(column.r, this.#z);
-    this.directions = this.#z.slice();
-    this.#square = dot(this.directions, this.directions);
+    this.directions = new Float64Array(columns.length * this.#size);
+    this.#singles = columns.map((column) => {
+      column.owner = this;
+      const z = preconditioner ? new Float64Array(this.#size) : column.r;
+      return { column, z, rr: dot(column.r, column.r), rz: Infinity, square: 0 };
+    });
   }
 
-  step(product: Float64Array): void {
-    const column = this.#column;
-    if (column.owner !== this) return;
-    const { x, r } = column;
-    const p = this.directions;
-    const curvature = dot(p, product) + this.#damping * this.#square;
-    column.curvature = curvature / this.#square;
+  async begin(): Promise<this> {
+    await this.#advance();
+    return this;
+  }
+
+  async step(products: Float64Array): Promise<void> {
+    this.#singles.forEach((single, k) => {
+      if (single.column.owner === this)
+        this.#descend(single, row(this.directions, k, this.#size), row(products, k, this.#size));
+    });
+    this.#leave();
+    await this.#advance();
+  }
+
+  #descend(single: Single, p: Float64Array, product: Float64Array): void {
+    const { column, rz, square } = single;
+    const curvature = dot(p, product) + this.#damping * square;
+    column.curvature = curvature / square;
     if (!(curvature > 0)) {
       if (Number.isFinite(curvature)) column.negative = p.slice();
       release(column, Number.isFinite(curvature) ? 'indefinite' : 'diverged');
       return;
     }
     column.largestCurvature = Math.max(column.largestCurvature, column.curvature);
-    const length = Math.sqrt(descend(x, r, p, product, this.#rz / curvature, this.#damping));
-    if (!Number.isFinite(length)) {
+    single.rr = descend(column.x, column.r, p, product, rz / curvature, this.#damping);
+    if (!Number.isFinite(single.rr)) {
       release(column, 'diverged');
       return;
     }
-    column.residual = length / column.norm;
-    if (column.residual <= column.goal) {
-      release(column, 'converged');
-      return;
-    }
-    this.#preconditioner?.apply(r, this.#z);
-    const rz = this.#preconditioner ? dot(r, this.#z) : length * length;
-    this.#square = advance(p, this.#z, rz / this.#rz);
-    this.#rz = rz;
+    column.residual = Math.sqrt(single.rr) / column.norm;
+    if (column.residual <= column.goal) release(column, 'converged');
+  }
+
+  /** Closes up the directions of those that go on. */
+  #leave(): void {
+    const going = [...this.#singles.keys()].filter((k) => this.#singles[k]!.column.owner === this);
+    if (going.length === this.#singles.length) return;
+    going.forEach((from, to) =>
+      this.directions.copyWithin(to * this.#size, from * this.#size, (from + 1) * this.#size),
+    );
+    this.directions = this.directions.subarray(0, going.length * this.#size);
+    this.#singles = going.map((k) => this.#singles[k]!);
+  }
+
+  /** z ← M⁻¹r, p ← z + βp */
+  async #advance(): Promise<void> {
+    await this.#preconditioner?.apply(
+      this.#singles.map(({ column }) => column.r),
+      this.#singles.map(({ z }) => z),
+    );
+    this.#singles.forEach((single, k) => {
+      const rz = this.#preconditioner ? dot(single.column.r, single.z) : single.rr;
+      single.square = advance(row(this.directions, k, this.#size), single.z, rz / single.rz);
+      single.rz = rz;
+    });
   }
 }
 

@@ -47,8 +47,11 @@ export function jacobi({ values, errors }: Diagonal, damping: number): Precondit
   const least = 1e-7 * (largest || 1);
   const inverse = values.map((value, i) => 1 / (Math.max(Math.abs(value), errors[i]!, least) + damping));
   return {
-    apply(residual, into) {
-      for (let i = 0; i < into.length; i += 1) into[i] = residual[i]! * inverse[i]!;
+    apply(residuals, into) {
+      residuals.forEach((residual, k) => {
+        const z = into[k]!;
+        for (let i = 0; i < z.length; i += 1) z[i] = residual[i]! * inverse[i]!;
+      });
     },
   };
 }

@@ -52,7 +52,7 @@ export async function drive(
   operator: Operator,
   rightHandSides: Float64Array,
   options: KrylovOptions,
-  start: (columns: Column[]) => Recursion[],
+  start: (columns: Column[]) => Recursion[] | Promise<Recursion[]>,
 ): Promise<Run> {
   const { size } = operator;
   const { signal, verify = true, from } = options;
@@ -67,7 +67,7 @@ export async function drive(
   const residualHistory: number[] = [];
   let products = 0;
   const pass = new Pass(size);
-  let recursions = start(columns.filter((column) => isOpen(column) && !column.claim));
+  let recursions = await start(columns.filter((column) => isOpen(column) && !column.claim));
   let stopped: Stopped | undefined;
 
   for (;;) {
@@ -88,7 +88,7 @@ export async function drive(
     const product = await operator.multiply(block, count);
     products += 1;
     const restarting = due.filter((each, k) => judge(each, row(product, first + k, size), options));
-    recursions.forEach((recursion, i) => recursion.step(pass.part(product, i)));
+    for (const [i, recursion] of recursions.entries()) await recursion.step(pass.part(product, i));
     if (recursions.length > 0) {
       for (const each of watched) if (each.column.owner) observe(each);
       const residuals = columns.map((column) => column.residual);
@@ -103,7 +103,7 @@ export async function drive(
         worst,
       });
     }
-    recursions.push(...start(restarting.map(({ column }) => column)));
+    recursions.push(...(await start(restarting.map(({ column }) => column))));
     const width = recursions.reduce((sum, { directions }) => sum + directions.length / size, 0);
     if (columns.some(({ owner }) => owner) && options.stop?.(residualHistory, width)) {
       for (const column of columns) if (column.owner) release(column, 'iteration-limit');

@@ -141,9 +141,12 @@ export function lowRankPreconditioner({ values, vectors }: LowRank, damping: num
   const last = (values.at(-1) ?? 0) + damping;
   const gains = values.map((value) => (last > 0 ? last / (value + damping) : 1) - 1);
   return {
-    apply(residual, into) {
-      into.set(residual);
-      vectors.forEach((vector, k) => addScaled(into, gains[k]! * dot(vector, residual), vector));
+    apply(residuals, into) {
+      residuals.forEach((residual, k) => {
+        const z = into[k]!;
+        z.set(residual);
+        vectors.forEach((vector, i) => addScaled(z, gains[i]! * dot(vector, residual), vector));
+      });
     },
   };
 }

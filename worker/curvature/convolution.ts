@@ -1,6 +1,6 @@
 import type { Operations } from '../engines/operations.js';
 import type { WindowGeometry } from '../windows.js';
-import { cycled, inputSize, positionsOf } from '../windows.js';
+import { cycled, inputSize, positionsOf, windowIndices } from '../windows.js';
 import { addPresent, mapEachTangent, matrixShape, sumOfPositions } from './layer.js';
 import type { Layer, ParameterDirections, TangentMaps } from './layer.js';
 
@@ -26,7 +26,7 @@ export function convolutionLayer<T>(
   { kernel, bias }: ConvolutionParameters<T>,
   inputVaries: boolean,
 ): Layer<T> {
-  const filters = matrixShape(ops, kernel)[1];
+  const [inputs, filters] = matrixShape(ops, kernel);
   const geometry = { ...windowGeometry, filters };
   const positions = positionsOf(geometry);
   const parameters = bias === undefined ? [kernel] : [kernel, bias];
@@ -35,6 +35,7 @@ export function convolutionLayer<T>(
   const atPositions = (biases: T) =>
     mapEachTangent(ops, biases, filters, (rows) => ops.gatherColumns(rows, biasPlaces));
   const wideBias = bias && atPositions(bias);
+  let places: Int32Array | undefined;
 
   const windowsOf = (rows: T) => ops.windows(rows, geometry);
   const keepsWindows = geometry.size[1] * geometry.channels < shortLine;
@@ -117,5 +118,10 @@ export function convolutionLayer<T>(
       };
     },
     direct,
+    patches(input) {
+      places ??= windowIndices(geometry, 'channels');
+      const [rows] = matrixShape(ops, input);
+      return ops.reshape(ops.gatherColumns(input, places), [rows * positions, inputs]);
+    },
   };
 }

@@ -95,6 +95,7 @@ export function denseLayer<T>(
       kernels === undefined
         ? undefined
         : denseDirections(ops, kernels, biases, inputVaries ? { inputs, units } : undefined),
+    patches: (input) => input,
   };
 }
 

@@ -24,6 +24,8 @@ export interface Layer<T> {
   forward(inputs: readonly T[]): LayerPass<T>;
   /** K directions in the space of its parameters, given slice by slice; undefined for a layer without any. */
   direct(slices: readonly T[]): ParameterDirections<T> | undefined;
+  /** Of a layer with a kernel: what the kernel multiplies, a row for each data row and position of the output, (b·P) × inputs. */
+  readonly patches?: (input: T) => T;
 }
 
 /** What the maps of a layer need of K directions V of its parameters. */

@@ -20,7 +20,7 @@ export async function kroneckerLeaves<T>(
   for (const [place, index] of leaves.entries()) {
     const batch = await operator.batch(planned[place]!);
     const random = generator(seed, index);
-    sum.add({ level: 0, index }, await kroneckerSums(engine, bound, batch, blocks, random));
+    sum.add({ level: 0, index }, await kroneckerSums(engine, bound, batch, blocks, random, engine.workBytes));
   }
   return nodeSums(sum);
 }

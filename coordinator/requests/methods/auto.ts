@@ -1,4 +1,4 @@
-import { kroneckerBlocks, kroneckerWidth } from '../../../protocol/kronecker.js';
+import { factoredParameters, kroneckerBlocks, kroneckerWidth } from '../../../protocol/kronecker.js';
 import {
   arnoldiSchema,
   cgSchema,
@@ -25,7 +25,7 @@ const stream = 7;
 /** CG iterations on each route. */
 const iterations = 1000;
 /** Seconds that this coordinator takes, measured: p³ of them for a Cholesky factor with condition estimate, n³ for eigenvectors, and an operation. */
-const [perCube, perEigenCube, perOperation] = [4e-11, 1e-8, 3e-9];
+const [perCube, perEigenCube, perOperation] = [4e-11, 1e-8, 1e-10];
 /** Seconds until the thread of a factorisation is there. */
 const start = 0.5;
 /** Part of the parameters that Kronecker factors have to cover. */
@@ -113,13 +113,13 @@ async function lowRankOf(
   return { values, vectors: rows, products: 0 };
 }
 
-/** K-FAC where dense layers have nearly all parameters. */
+/** K-FAC where dense layers have nearly all parameters: the factors of convolutions often make CG slower. */
 function kroneckerFactors({ damping }: Problem, context: Context, seed: number): AutomaticOptions['kfac'] {
   const network = networkOf(context.prepared.model);
   if (isPlugin(network)) return undefined;
   const blocks = kroneckerBlocks(network);
-  const factored = blocks.reduce((sum, { rows, units }) => sum + rows * units, 0);
-  if (factored < covered * context.operator.size || kroneckerWidth(blocks) > factorValues) return undefined;
+  const dense = factoredParameters(blocks.filter(({ positions }) => positions === 1));
+  if (dense < covered * context.operator.size || kroneckerWidth(blocks) > factorValues) return undefined;
   return {
     seconds: {
       once: start + perEigenCube * blocks.reduce((sum, { rows, units }) => sum + rows ** 3 + units ** 3, 0),

@@ -9,7 +9,7 @@ const [m, n, inner] = [5, 3, 7];
 
 describe.each([
   { name: 'onnxruntime', open: onnxProduct },
-  { name: 'ml-matrix', open: () => Promise.resolve(plainProduct) },
+  { name: 'wasm', open: () => Promise.resolve(plainProduct) },
 ])('A·Bᵀ by $name', ({ open }) => {
   it('A·Bᵀ: is the sum that defines it', async () => {
     const [a, b] = [Float64Array.from(normals(m * inner, 1)), Float64Array.from(normals(n * inner, 2))];

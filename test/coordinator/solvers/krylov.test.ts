@@ -119,7 +119,8 @@ describe.each(recursions)('conjugateGradient, $name recursions', ({ block }) => 
   it('conjugateGradient: a preconditioner that is the inverse leaves one iteration to do', async () => {
     const values = spread(30, 1e6);
     const preconditioner = {
-      apply: (r: Float64Array, into: Float64Array) => values.forEach((value, i) => (into[i] = r[i]! / value)),
+      apply: (residuals: readonly Float64Array[], into: readonly Float64Array[]) =>
+        residuals.forEach((r, k) => values.forEach((value, i) => (into[k]![i] = r[i]! / value))),
     };
     const v = Float64Array.from(normals(3 * 30, 11));
     const options = { ...defaults, preconditioner, block };
@@ -146,8 +147,10 @@ describe.each(recursions)('conjugateGradient, $name recursions', ({ block }) => 
           const { matrix } = turned(spread(size, condition), seed);
           const v = dependent(size, count, rank, seed + 9, 1e-6);
           const preconditioner = {
-            apply: (r: Float64Array, into: Float64Array) =>
-              into.forEach((_, i) => (into[i] = r[i]! / (matrix[i]![i]! + options.damping))),
+            apply: (residuals: readonly Float64Array[], into: readonly Float64Array[]) =>
+              residuals.forEach((r, k) =>
+                r.forEach((value, i) => (into[k]![i] = value / (matrix[i]![i]! + options.damping))),
+              ),
           };
           const operator = denseOperator(matrix, float32 ? Math.fround : undefined);
           const solution = await conjugateGradient(operator, v, {

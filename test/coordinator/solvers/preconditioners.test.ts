@@ -68,7 +68,7 @@ describe('jacobi', () => {
         const { matrix } = turned([0, ...indefinite(11, 100, 5)], seed);
         const preconditioner = jacobi(await estimateDiagonal(denseOperator(matrix), 3, signs(12)), damping);
         const into = new Float64Array(12);
-        preconditioner.apply(new Float64Array(12).fill(1), into);
+        await preconditioner.apply([new Float64Array(12).fill(1)], [into]);
         expect(into.every((value) => value > 0 && Number.isFinite(value))).toBe(true);
       }),
       { numRuns: 50 },
@@ -133,7 +133,7 @@ describe('nystrom', () => {
         const found = await nystrom(denseOperator(matrix), { ...options, damping: 1e-3, random: random(20) });
         const preconditioner = lowRankPreconditioner(found, 1e-3);
         const [r, z] = [Float64Array.from(normals(20, seed + 1)), new Float64Array(20)];
-        preconditioner.apply(r, z);
+        await preconditioner.apply([r], [z]);
         expect(r.reduce((sum, value, i) => sum + value * z[i]!, 0)).toBeGreaterThan(0);
       }),
       { numRuns: 40 },
