@@ -15,6 +15,14 @@ export interface KroneckerFactors {
   l2: Float64Array;
 }
 
+/** M⁻¹ for a λ times each row of a block, K × p. */
+export interface Application {
+  /** Undefined: those of the application before. */
+  factors: KroneckerFactors | undefined;
+  block: Float64Array;
+  damping: number;
+}
+
 /**
  * M⁻¹ for M = ⊕ (Ω ⊗ Γ) + diag(l2) + λI over the kernels (K-FAC, Martens & Grosse 2015; KFC, Grosse & Martens 2016), exact in the
  * factors' eigenvectors Ω = QᵀAQ and Γ = UᵀGU: R ↦ Qᵀ·[(Q·R·Uᵀ) / (αᵢ·γⱼ + l2 + λ)]·U (George et al. 2018, without their

@@ -1,28 +1,23 @@
-import { Piscina } from 'piscina';
 import type { Preconditioner } from '../solvers/preconditioner.js';
 import { row } from '../solvers/vectors.js';
+import { inThread } from './in-thread.js';
 import type { KroneckerFactors } from './kronecker-inverse.js';
-import type { Residuals } from './kronecker-thread.js';
 
 /** What is handed to the thread at a time (8 MiB): copying it blocks the coordinator's own for some milliseconds. */
 const valuesAtOnce = 2 ** 20;
-/** Milliseconds without work after which the thread ends; the next application starts another. */
-const idleTimeout = 10_000;
+
+/** The factors that the thread has. */
+let known: KroneckerFactors | undefined;
 
 /**
- * The inverse of M = ⊕ (Ω ⊗ Γ) + diag(l2) + λI for every λ, see `KroneckerInverse`, applied to all residuals together in a thread
- * of its own: ONNX Runtime's products block the thread that asks for them.
+ * The inverse of M = ⊕ (Ω ⊗ Γ) + diag(l2) + λI for every λ, see `KroneckerInverse`, applied to all residuals together in the
+ * thread for long arithmetic: ONNX Runtime's products block the thread that asks for them.
  */
 export function kroneckerPreconditioner(
   factors: KroneckerFactors,
   signal: AbortSignal,
 ): (damping: number) => Preconditioner {
   const size = factors.l2.length;
-  const filename = new URL('./kronecker-thread.js', import.meta.url).href;
-  const pool = new Piscina({
-    ...{ filename, minThreads: 0, maxThreads: 1, idleTimeout },
-    ...{ atomics: 'disabled', workerData: factors },
-  });
   const atOnce = Math.max(1, Math.floor(valuesAtOnce / size));
   return (damping) => ({
     async apply(residuals, into) {
@@ -30,10 +25,26 @@ export function kroneckerPreconditioner(
         const some = residuals.slice(first, first + atOnce);
         const block = new Float64Array(some.length * size);
         some.forEach((residual, k) => block.set(residual, k * size));
-        const task: Residuals = { block, damping };
-        const found = (await pool.run(task, { signal, transferList: [block.buffer] })) as Float64Array;
+        const found = await applyInverse(factors, block, damping, signal);
         some.forEach((_, k) => into[first + k]!.set(row(found, k, size)));
       }
     },
   });
+}
+
+/** The thread takes its tasks in order: factors that were sent are there for the next. A failure may have ended it. */
+async function applyInverse(
+  factors: KroneckerFactors,
+  block: Float64Array<ArrayBuffer>,
+  damping: number,
+  signal: AbortSignal,
+): Promise<Float64Array> {
+  const application = { factors: known === factors ? undefined : factors, block, damping };
+  known = factors;
+  try {
+    return await inThread('applyInverse', application, signal, [block.buffer]);
+  } catch (error) {
+    known = undefined;
+    throw error;
+  }
 }

@@ -3,7 +3,7 @@ import type { Report } from '../../protocol/jobs.js';
 import type { MethodOf } from '../../protocol/methods.js';
 import { factoredParameters, kroneckerBlocks, kroneckerWidth } from '../../protocol/kronecker.js';
 import { networkOf, isPlugin } from '../../protocol/model.js';
-import { eigenInThread } from '../dense/eigen.js';
+import { inThread } from '../dense/in-thread.js';
 import { kroneckerPreconditioner } from '../dense/kronecker.js';
 import { symmetricEigen } from '../dense/symmetric-eigen.js';
 import { estimateDiagonal, jacobi } from '../solvers/jacobi.js';
@@ -81,7 +81,7 @@ async function kfac(seed: number, context: Context): Promise<Preconditioning> {
   let offset = 0;
   const next = (size: number) => ({ matrix: factors.slice(offset, (offset += size * size)), size });
   const matrices = blocks.flatMap(({ rows, units }) => [next(rows), next(units)]);
-  const eigen = await eigenInThread(matrices, signal);
+  const eigen = await inThread('eigen', matrices, signal);
   const factored = blocks.map((block, i) => ({ ...block, input: eigen[2 * i]!, output: eigen[2 * i + 1]! }));
   return {
     at: kroneckerPreconditioner({ blocks: factored, l2: operator.shape.l2 }, signal),

@@ -1,4 +1,4 @@
-import { solveDense } from '../../dense/solve.js';
+import { inThread } from '../../dense/in-thread.js';
 import { dropUseless, residualsOf, withDamping } from '../../solvers/damped.js';
 import { directAdvice } from '../../solvers/direct-advice.js';
 import { worstStatus, type Operator, type Status } from '../../solvers/types.js';
@@ -29,7 +29,7 @@ export const solveByDirect: SolveBy<'direct'> = async ({ tolerance }, problem, c
   );
   stage('factorising');
   const dense = { matrix, size, damping, rightHandSides: block, count };
-  const { solutions, definite, conditionNumber } = await solveDense(dense, signal);
+  const { solutions, definite, conditionNumber } = await inThread('solveDense', dense, signal);
   const singular = !solutions.every(Number.isFinite);
   if (singular) solutions.fill(0);
   const { relative } = await residualsOf(withDamping(operator, damping), block, solutions, count);

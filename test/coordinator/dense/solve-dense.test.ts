@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { conditionNumber } from '../../../coordinator/dense/condition.js';
-import { solveDense } from '../../../coordinator/dense/solve.js';
+import { inThread } from '../../../coordinator/dense/in-thread.js';
 import { relativeError, shifted, solveDense as reference, times, type Matrix } from '../../support/dense.js';
 import { clustered, families, indefinite, normals, spread, turned } from '../../support/spectra.js';
 
@@ -11,7 +11,7 @@ function solve(matrix: Matrix, rightHandSides: Float64Array, damping = 0) {
   const shared = new SharedArrayBuffer(8 * size * size);
   new Float64Array(shared).set(matrix.flat());
   const count = rightHandSides.length / size;
-  return solveDense({ matrix: shared, size, damping, rightHandSides, count }, signal);
+  return inThread('solveDense', { matrix: shared, size, damping, rightHandSides, count }, signal);
 }
 
 describe('solveDense', () => {
@@ -91,7 +91,9 @@ describe('solveDense', () => {
     const reason = new Error('cancelled by the user');
     const system = { size: 1, damping: 0, rightHandSides: Float64Array.of(1), count: 1 };
     const matrix = new SharedArrayBuffer(8);
-    await expect(solveDense({ ...system, matrix }, AbortSignal.abort(reason))).rejects.toBe(reason);
+    await expect(inThread('solveDense', { ...system, matrix }, AbortSignal.abort(reason))).rejects.toBe(
+      reason,
+    );
   });
 });
 
