@@ -220,7 +220,7 @@ describe('a newcomer', () => {
   it('repeats a solve from its report, to the bit', async () => {
     const problem = '--model fitted --dataset houses --rhs v.arrow';
     const methods = [
-      'cg --tolerance 1e-7 --leaf-rows 64',
+      'cg --tolerance 1e-7 --leaf-rows 64 --preconditioner kfac',
       'cg --block --preconditioner nystrom --seed 3',
       'direct --hvp finite-difference',
       'minres',
