@@ -9,8 +9,9 @@ import { TestFarm } from '../support/farm.js';
  * Logistic regression of MNIST's test digits 1 against 3 (2,145 rows, p = 785, l2 = 0.02), as trained here: every method
  * solves the same system. The loss is convex and some pixels are black in all rows, so the smallest eigenvalue is l2.
  *
- * No tolerance here is one that a run was seen to meet: each is computed from κ, the condition number as `direct` reports it, and
- * from ε = 2⁻²³, the relative error of a float32 product whose vector was rounded to float32 on its way.
+ * Each tolerance is computed from κ, the condition number as `direct` reports it, and
+ * from ε = 2⁻²³, the relative error of a float32 product whose vector was rounded to float32 on its way. Beside it stands what is
+ * usual here, where that is less.
  */
 const width = 784;
 const l2 = 0.02;
@@ -63,7 +64,7 @@ describe('MNIST 1 against 3', () => {
     // A row's gradient is (p − y)·(x, 1), p − y at most 1: float32 has it to ε of ‖(x, 1)‖, and their mean to as much again.
     const floor = 2 * epsilon * rowNorm;
     expect(report.gradientNorm).toBeLessThanOrEqual(
-      report.status === 'converged' ? gradientTolerance : floor,
+      report.status === 'converged' ? gradientTolerance : Math.min(floor, 1e-6),
     );
   });
 
@@ -89,16 +90,18 @@ describe('MNIST 1 against 3', () => {
   const byProducts = (condition: number) => epsilon * condition;
   const byValues = (condition: number) => Math.sqrt(epsilon * condition);
   it.each([
-    ['cg', { name: 'cg', tolerance }, tolerance, byProducts],
-    ['block cg', { name: 'cg', tolerance, block: true }, tolerance, byProducts],
-    ['newton-cg', { name: 'newton-cg' }, 1e-3, byValues],
-    ['auto', { name: 'auto', tolerance }, tolerance, byProducts],
-  ] as const)('%s agrees with direct', async (_, method, promised, floor) => {
+    ['cg', { name: 'cg', tolerance }, tolerance, byProducts, 5e-6],
+    ['block cg', { name: 'cg', tolerance, block: true }, tolerance, byProducts, 5e-6],
+    ['newton-cg', { name: 'newton-cg' }, 1e-3, byValues, 2.5e-4],
+    ['auto', { name: 'auto', tolerance }, tolerance, byProducts, 5e-6],
+  ] as const)('%s agrees with direct', async (_, method, promised, floor, usual) => {
     const { report, columns, residuals } = await solve(method);
     const { condition } = reference;
     for (const [k, column] of columns.entries()) {
       const { status } = report.columns![k]!;
       expect(['converged', 'precision-limited']).toContain(status);
+      expect(residuals[k]).toBeLessThan(usual);
+      expect(relativeError(column, reference.columns[k]!)).toBeLessThan(20 * usual);
       expect(residuals[k]).toBeLessThanOrEqual(status === 'converged' ? promised : floor(condition));
       // ‖error‖/‖s‖ ≤ κ·residual, of either answer.
       expect(relativeError(column, reference.columns[k]!)).toBeLessThan(
@@ -124,5 +127,7 @@ describe('MNIST 1 against 3', () => {
       expect(relativeError(column, reference.columns[k]!)).toBeLessThan(
         bias + 4 * report.standardErrors![k]!,
       );
+    const all = (parts: Float64Array[]) => Float64Array.from(parts.flatMap((part) => [...part]));
+    expect(relativeError(all(columns), all(reference.columns))).toBeLessThan(0.1);
   });
 });

@@ -56,7 +56,8 @@ export class TestFarm {
       startChild(words, this.url, (line) => void this.said.push(line)),
     );
     this.processes.push(...added);
-    await this.client.workers(60_000, before + count);
+    const heard = await this.client.workers(60_000, before + count);
+    if (heard.length < before + count) throw new Error(`${heard.length - before} of ${count} workers came`);
     return added;
   }
 
