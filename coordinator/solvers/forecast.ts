@@ -9,7 +9,8 @@ const perDigit = 5;
 export const enough = 4;
 
 /**
- * Iterations that CG still needs to the tolerance, if the residual falls as it did in the second half; Infinity where it does not.
+ * Iterations that CG still needs to the tolerance, if the residual falls as it did so far or in the second half, whichever was
+ * faster (a block's stands still at times); Infinity where it does not.
  * @param forecast of all iterations, for as long as there are too few to tell
  */
 export function iterationsLeft(history: readonly number[], tolerance: number, forecast?: number): number {
@@ -19,8 +20,10 @@ export function iterationsLeft(history: readonly number[], tolerance: number, fo
     return Math.ceil(
       Math.max(1, forecast === undefined ? perDigit * digits(last) : forecast - history.length),
     );
-  const middle = Math.floor((history.length - 1) / 2);
-  const fallen = Math.log10(Math.min(1, history[middle]!) / last) / (history.length - 1 - middle);
+  const end = history.length - 1;
+  const fallen = Math.max(
+    ...[0, Math.floor(end / 2)].map((from) => Math.log10(Math.min(1, history[from]!) / last) / (end - from)),
+  );
   return fallen > 0 ? Math.ceil(digits(last) / fallen) : Infinity;
 }
 
