@@ -167,23 +167,29 @@ export class DistributedOperator {
     return this.#links.broadcast(values);
   }
 
-  /** One chain task on one worker. `state` is sent to that worker alone. */
+  /**
+   * One chain task on one worker. `state` is sent to that worker alone, or is what an earlier task there ends with. Its
+   * `products` count for the worker, for the job only if the caller says so: a task may be begun in vain.
+   * @param onSent called as the task is sent; what goes on from its end may be sent from then on
+   */
   async runChain(
     worker: string,
     task: Omit<TaskOf<'chain'>, 'task' | 'operator' | 'point' | 'state'>,
-    state: Float32Array,
+    state: Float32Array | { after: number },
     products: number,
+    onSent: () => void,
   ): Promise<Float32Array | Float64Array> {
     const point = this.#requirePoint();
     const { operator } = this.#spec;
-    const { values } = await this.#links.runWith(
-      worker,
-      state,
-      (sent) => ({ task: 'chain', operator, point, state: sent, ...task }),
-      () => state.length,
-      products,
-    );
-    this.products += products;
+    const from = (sent: TaskOf<'chain'>['state']): Task => {
+      onSent();
+      return { task: 'chain', operator, point, state: sent, ...task };
+    };
+    const size = () => task.count * this.size;
+    const { values } =
+      state instanceof Float32Array
+        ? await this.#links.runWith(worker, state, from, size, products)
+        : await this.#links.run(worker, from(state), size, products);
     return values;
   }
 

@@ -89,9 +89,12 @@ export const taskSchema = z.discriminatedUnion('task', [
   z.strictObject({
     task: z.literal('chain'),
     operator,
+    /** Unique among the operator's chain tasks. */
+    id: z.int().min(0),
     point: pointSchema,
     shard: z.int().min(0),
-    state: blockRefSchema,
+    /** `after`: what the chain task of that id, sent to the same worker before, ends with. */
+    state: z.union([blockRefSchema, z.strictObject({ after: z.int().min(0) })]),
     rhs: blockRefSchema,
     count: z.int().min(1).max(limits.rightHandSides),
     batchSize: z.int().min(1),

@@ -3,7 +3,7 @@ import { BlockInbox } from '../protocol/block-inbox.js';
 import { BlockOutbox } from '../protocol/block-outbox.js';
 import type { SelfCheck } from '../protocol/jobs.js';
 import type { Manifest } from '../protocol/dataset.js';
-import { ShapeMismatchError } from '../protocol/errors.js';
+import { ShapeMismatchError, TimeoutError } from '../protocol/errors.js';
 import { parameterLayout } from '../protocol/model.js';
 import { TreeSum, type LeafRange } from '../protocol/reduction.js';
 import { cutLeaves, type Leaf } from '../protocol/leaves.js';
@@ -28,6 +28,8 @@ import type {
 const rememberedBytes = 256 * 2 ** 20;
 /** Blocks that one task needs, remembered however large they are. */
 const blocksOfOneTask = 2;
+/** Chain tasks a thread whose states are kept when they ended: the one that another goes on from, and one that ran beside it. */
+const endedChains = 2;
 
 export interface Answer extends Sums {
   busySeconds: number;
@@ -45,6 +47,9 @@ export class ServedOperator {
   #input: OpenInput;
   #inboxes: Map<string, BlockInbox>;
   #blocks = new Map<string, { values: Promise<Float32Array>; bytes: number }>();
+  /** What chain tasks end with, by their ids: of those that run, and of the last that ended. */
+  #chainStates = new Map<number, Promise<Float32Array>>();
+  #chainsEnded: number[] = [];
   #leaves: Leaf[];
   #parameters: number;
   #engine: Started | undefined;
@@ -146,24 +151,37 @@ export class ServedOperator {
   }
 
   async chain(task: TaskOf<'chain'>): Promise<Answer> {
-    if (task.shard >= this.manifest.shards.length)
+    const answer = this.#runChain(task);
+    const state = answer.then(({ values }) => values as Float32Array);
+    state.catch(() => {});
+    this.#chainStates.set(task.id, state);
+    try {
+      return await answer;
+    } finally {
+      this.#chainsEnded.push(task.id);
+      while (this.#chainsEnded.length > endedChains * this.#slots.count)
+        this.#chainStates.delete(this.#chainsEnded.shift()!);
+    }
+  }
+
+  async #runChain(task: TaskOf<'chain'>): Promise<Answer> {
+    const rows = this.manifest.shards[task.shard]?.rows;
+    if (rows === undefined)
       throw new ShapeMismatchError(`dataset "${this.manifest.name}" has no shard ${task.shard}`);
     const values = task.count * this.#parameters;
-    const [point, state, rhs] = await Promise.all([
-      this.#point(task.point),
-      this.#state(task.state, values),
+    const known = this.#point(task.point);
+    // The state comes last, and nothing is left to do then: a thread that another task of this chain had goes on at once.
+    const [point, rhs, selfCheck, state] = await Promise.all([
+      known,
       this.#block(task.rhs, values),
+      known.then((at) => this.#check(at, { shard: task.shard, from: 0, to: rows })),
+      'after' in task.state ? this.#stateAfter(task.state.after, values) : this.#state(task.state, values),
     ]);
     const { operator, shard, count, batchSize, sampling, first, end, shrink, scale, seeds } = task;
     const input: ChainInput = {
       ...{ operator, point, shard, state, rhs, count, shrink, scale },
       ...{ batchSize, sampling, first, end, seeds },
     };
-    const selfCheck = await this.#check(point, {
-      shard,
-      from: 0,
-      to: this.manifest.shards[shard]!.rows,
-    });
     return { ...(await this.#anywhere('chain', input)), selfCheck };
   }
 
@@ -249,6 +267,16 @@ export class ServedOperator {
       bytes -= other.bytes;
     }
     return block.values;
+  }
+
+  /** @throws TimeoutError where that task is unknown here, or ended too long ago: the state has to be sent */
+  async #stateAfter(id: number, length: number): Promise<Float32Array> {
+    const state = await this.#chainStates.get(id);
+    this.#chainStates.delete(id);
+    if (!state) throw new TimeoutError(`the state of chain task ${id} is not here any more`);
+    if (state.length !== length)
+      throw new ShapeMismatchError(`chain task ${id} ended with ${state.length} values, not ${length}`);
+    return state;
   }
 
   /** The values of a block that no other task names. */

@@ -25,6 +25,9 @@ export interface ChainTask {
   state: ChainState;
 }
 
+/** A task whose state is not there yet. */
+export type ChainStep = Omit<ChainTask, 'state'>;
+
 /** Runs chain tasks where the data are, as many at a time as it sees fit. */
 export interface ChainRunner {
   shards: readonly { rows: number }[];
@@ -35,8 +38,9 @@ export interface ChainRunner {
    * task, where w = rows of B / min(batchSize, rows of the shard), so that a short last minibatch counts for its rows
    * and no more, and H_B is the mean over the rows of B plus regularisation. Numbers that are not finite are returned
    * as they are.
+   * @param next what the chain goes on with from the array that this one gives, unless it ends: may be begun at once
    */
-  run(task: ChainTask): Promise<ChainState>;
+  run(task: ChainTask, next?: ChainStep): Promise<ChainState>;
 }
 
 /** Rows of these minibatches of a shard, of which the last one may be short. */

@@ -1,4 +1,4 @@
-import type { ChainRunner, ChainState, ChainTask } from './chains.js';
+import type { ChainRunner, ChainState, ChainStep, ChainTask } from './chains.js';
 import { rowsIn, stepsOf } from './chains.js';
 import { GrowthGuard } from './growth.js';
 import { RunningTail } from './running-tail.js';
@@ -48,6 +48,7 @@ export class LissaChain {
   /** Steps before which a column is not looked at again. */
   #notBefore: number[];
   #tasks: Generator<Visit, undefined> | undefined;
+  #next: Visit | undefined;
   #isMidPass = false;
   /** The state at the beginning of the pass. */
   #before: ChainState;
@@ -90,12 +91,18 @@ export class LissaChain {
     const { sample, block, columns } = this;
     const { seed, batchSize, scale, shrink } = schedule;
     this.#tasks ??= tasksOf(runner, schedule, sample);
+    this.#next ??= this.#tasks.next().value;
+    const stepOf = ({ pass, shard, minibatches }: Visit): ChainStep => ({
+      ...{ sample, block, columns, pass, shard, minibatches, seed, batchSize, scale, shrink },
+    });
     while (!this.#stopped && this.visits < limit.visits) {
-      const { value: next } = this.#tasks.next();
-      if (!next) return;
-      const { pass, shard, minibatches } = next;
-      const task = { sample, block, columns, pass, shard, minibatches, seed, batchSize, scale, shrink };
-      const state = await runner.run({ ...task, state: this.state });
+      const visit = this.#next;
+      if (!visit) return;
+      this.#next = this.#tasks.next().value;
+      const goesOn = this.#next && this.visits + 1 < limit.visits;
+      const { shard, minibatches, endsPass } = visit;
+      const task = { ...stepOf(visit), state: this.state };
+      const state = await runner.run(task, goesOn ? stepOf(this.#next!) : undefined);
       const shardRows = runner.shards[shard]!.rows;
       const rows = rowsIn(minibatches, shardRows, batchSize);
       onTask(rows);
@@ -106,9 +113,9 @@ export class LissaChain {
         return;
       }
       const ready = this.#update(schedule.tolerance);
-      this.#isMidPass = !next.endsPass;
-      if (next.endsPass) this.#endPass();
-      if (next.endsPass || ready) onPass();
+      this.#isMidPass = !endsPass;
+      if (endsPass) this.#endPass();
+      if (endsPass || ready) onPass();
       if (ready) return;
     }
   }

@@ -90,9 +90,11 @@ const multiplyRows = (fields: object = {}) => ({
   ...{ task: 'multiply-rows', rows: 40, seeds: [0], touched: 6 },
   ...fields,
 });
+let chains = 0;
 const chain = (fields: object = {}) => ({
   task: 'chain',
   operator: 'op',
+  id: chains++,
   point: point(),
   shard: 0,
   state: vectors,
@@ -223,6 +225,8 @@ describe('a worker', () => {
     ['leaves without rows of the minibatch', () => multiplyRows({ rows: 1, touched: 1 }), 'shape-mismatch'],
     ['another number of leaves than the minibatch has', () => multiplyRows({ touched: 5 }), 'shape-mismatch'],
     ['a scale of zero', () => chain({ scale: 0 }), 'bad-request'],
+    ['the end of a chain task that never was', () => chain({ state: { after: 1e6 } }), 'timeout'],
+    ['the end of itself', () => chain({ id: 2e6, state: { after: 2e6 } }), 'timeout'],
     [
       'a state of another length, at a point that nobody sends',
       () => chain({ state: parameters, point: { id: 1, parameters: { ...parameters, id: 7 } } }),
@@ -245,6 +249,30 @@ describe('a worker', () => {
     ]);
     const { block } = await call(chain());
     expect((await inbox.get(block!)).length).toBe(6);
+  });
+
+  it('goes on from what a chain task ends with that is still under way, to the same bits', async () => {
+    const first = chain();
+    const then = { shard: 1, seeds: [0, 2] };
+    const [one, other] = await Promise.all([call(first), call(chain({ ...then, state: { after: first.id } }))]);
+    const [between, end] = [await inbox.get(one.block!), await inbox.get(other.block!)];
+    expect(between).not.toEqual(v);
+    const state = await outbox.send(between, 1);
+    const { block } = await call(chain({ ...then, state }));
+    expect(end).toEqual(await inbox.get(block!));
+  });
+
+  it('a chain task fails with the one that it goes on from, and one of another size for itself', async () => {
+    const first = chain({ shard: 2 });
+    const codes = await Promise.all([codeOf(first), codeOf(chain({ state: { after: first.id } }))]);
+    expect(codes).toEqual(['shape-mismatch', 'shape-mismatch']);
+    const whole = chain();
+    const [done, code] = await Promise.all([
+      call(whole),
+      codeOf(chain({ state: { after: whole.id }, count: 1, rhs: parameters })),
+    ]);
+    expect((await inbox.get(done.block!)).length).toBe(6);
+    expect(code).toBe('shape-mismatch');
   });
 
   it('startWorker: as many threads as there are cores at most, with a word', async () => {
