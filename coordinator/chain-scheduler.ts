@@ -1,6 +1,6 @@
 import type { WorkerHeartbeat } from '../protocol/tasks.js';
 
-/** Tasks that wait on a worker beside one for each thread, so that a thread has its next task when it ends one. */
+/** Tasks that wait for each thread beside the one that it has, so that its next one is there when it ends one. */
 const ahead = 1;
 
 /**
@@ -26,9 +26,9 @@ export class ChainScheduler {
     this.#running.set(worker, Math.max(0, this.#load(worker) - 1));
   }
 
-  /** Of the workers with fewer tasks than threads and `waiting`: a holder, else the least busy. */
+  /** Of the workers on which fewer than `waiting` tasks wait for each thread: a holder, else the least busy. */
   #best(workers: readonly WorkerHeartbeat[], waiting: number, holders: Set<string> | undefined) {
-    const open = workers.filter(({ id, threads }) => this.#load(id) < threads + waiting);
+    const open = workers.filter(({ id, threads }) => this.#load(id) < threads * (1 + waiting));
     const chosen =
       open.find(({ id }) => holders?.has(id)) ?? open.sort((a, b) => this.#load(a.id) - this.#load(b.id))[0];
     return chosen?.id;

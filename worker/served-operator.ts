@@ -12,7 +12,7 @@ import type { BlockRef, OperatorSpec, Point, TaskOf } from '../protocol/tasks.js
 import type { SelfChecks } from './self-checks.js';
 import type { Slots } from './slots.js';
 import type {
-  ChainInput,
+  ChainTaskInput,
   KroneckerInput,
   LinearizeInput,
   MultiplyInput,
@@ -28,8 +28,8 @@ import type {
 const rememberedBytes = 256 * 2 ** 20;
 /** Blocks that one task needs, remembered however large they are. */
 const blocksOfOneTask = 2;
-/** Chain tasks a thread whose states are kept when they ended: the one that another goes on from, and one that ran beside it. */
-const endedChains = 2;
+/** Chain tasks whose slots are remembered, a thread: more than may go on from one. */
+const chainsOfSlot = 8;
 
 export interface Answer extends Sums {
   busySeconds: number;
@@ -47,9 +47,8 @@ export class ServedOperator {
   #input: OpenInput;
   #inboxes: Map<string, BlockInbox>;
   #blocks = new Map<string, { values: Promise<Float32Array>; bytes: number }>();
-  /** What chain tasks end with, by their ids: of those that run, and of the last that ended. */
-  #chainStates = new Map<number, Promise<Float32Array>>();
-  #chainsEnded: number[] = [];
+  /** Where each chain task went, by its id, once it did: of the last ones. */
+  #chainSlots = new Map<number, Promise<number>>();
   #leaves: Leaf[];
   #parameters: number;
   #engine: Started | undefined;
@@ -151,45 +150,49 @@ export class ServedOperator {
   }
 
   async chain(task: TaskOf<'chain'>): Promise<Answer> {
-    const answer = this.#runChain(task);
-    const state = answer.then(({ values }) => values as Float32Array);
-    state.catch(() => {});
-    this.#chainStates.set(task.id, state);
-    try {
-      return await answer;
-    } finally {
-      this.#chainsEnded.push(task.id);
-      while (this.#chainsEnded.length > endedChains * this.#slots.count)
-        this.#chainStates.delete(this.#chainsEnded.shift()!);
+    const begun = this.#beginChain(task);
+    const slot = begun.then((chain) => chain.slot);
+    slot.catch(() => {});
+    this.#chainSlots.set(task.id, slot);
+    if (this.#chainSlots.size > chainsOfSlot * this.#slots.count) {
+      const [oldest] = this.#chainSlots.keys();
+      this.#chainSlots.delete(oldest!);
     }
+    const { answer, selfCheck } = await begun;
+    return { ...(await answer), selfCheck };
   }
 
-  async #runChain(task: TaskOf<'chain'>): Promise<Answer> {
-    const rows = this.manifest.shards[task.shard]?.rows;
+  /** Gives a chain task to a thread: the one that has the task which it goes on from, after that. */
+  async #beginChain(task: TaskOf<'chain'>) {
+    const { id, operator, shard, count, batchSize, sampling, first, end, shrink, scale, seeds } = task;
+    const rows = this.manifest.shards[shard]?.rows;
     if (rows === undefined)
-      throw new ShapeMismatchError(`dataset "${this.manifest.name}" has no shard ${task.shard}`);
-    const values = task.count * this.#parameters;
-    const known = this.#point(task.point);
-    // The state comes last, and nothing is left to do then: a thread that another task of this chain had goes on at once.
-    const [point, rhs, selfCheck, state] = await Promise.all([
-      known,
+      throw new ShapeMismatchError(`dataset "${this.manifest.name}" has no shard ${shard}`);
+    const before = 'after' in task.state ? this.#chainSlots.get(task.state.after) : undefined;
+    if ('after' in task.state && !before)
+      throw new TimeoutError(`the chain task that ${id} goes on from is not known here`);
+    const values = count * this.#parameters;
+    const at = this.#point(task.point);
+    const [point, rhs, selfCheck, state, slotBefore] = await Promise.all([
+      at,
       this.#block(task.rhs, values),
-      known.then((at) => this.#check(at, { shard: task.shard, from: 0, to: rows })),
-      'after' in task.state ? this.#stateAfter(task.state.after, values) : this.#state(task.state, values),
+      at.then((point) => this.#check(point, { shard, from: 0, to: rows })),
+      'after' in task.state ? task.state : this.#state(task.state, values),
+      before,
     ]);
-    const { operator, shard, count, batchSize, sampling, first, end, shrink, scale, seeds } = task;
-    const input: ChainInput = {
-      ...{ operator, point, shard, state, rhs, count, shrink, scale },
+    const input: ChainTaskInput = {
+      ...{ id, operator, point, shard, state, rhs, count, shrink, scale },
       ...{ batchSize, sampling, first, end, seeds },
     };
-    return { ...(await this.#anywhere('chain', input)), selfCheck };
+    const slot = slotBefore ?? this.#slots.leastLoaded();
+    return { slot, answer: this.#on(slot, 'chain', input), selfCheck };
   }
 
   async rowGradients(task: TaskOf<'row-gradients'>, manifest: Manifest): Promise<Answer> {
     const point = await this.#point(task.point);
     const { operator, rows } = task;
     const input: RowGradientsInput = { operator, point, manifest, digest: task.dataset.sha256, rows };
-    return this.#anywhere('rowGradients', input);
+    return this.#on(this.#slots.leastLoaded(), 'rowGradients', input);
   }
 
   async close(): Promise<void> {
@@ -241,8 +244,8 @@ export class ServedOperator {
     return this.#selfChecks.check(this.#input, point, leaf);
   }
 
-  async #anywhere(name: string, input: object): Promise<Answer> {
-    const { value, busySeconds } = await this.#slots.run<Sums>(this.#slots.leastLoaded(), name, input);
+  async #on(slot: number, name: string, input: object): Promise<Answer> {
+    const { value, busySeconds } = await this.#slots.run<Sums>(slot, name, input);
     return { ...value, busySeconds };
   }
 
@@ -267,16 +270,6 @@ export class ServedOperator {
       bytes -= other.bytes;
     }
     return block.values;
-  }
-
-  /** @throws TimeoutError where that task is unknown here, or ended too long ago: the state has to be sent */
-  async #stateAfter(id: number, length: number): Promise<Float32Array> {
-    const state = await this.#chainStates.get(id);
-    this.#chainStates.delete(id);
-    if (!state) throw new TimeoutError(`the state of chain task ${id} is not here any more`);
-    if (state.length !== length)
-      throw new ShapeMismatchError(`chain task ${id} ended with ${state.length} values, not ${length}`);
-    return state;
   }
 
   /** The values of a block that no other task names. */

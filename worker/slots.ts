@@ -19,12 +19,14 @@ export type SlotsOptions = Omit<ThreadOptions, 'budget'> & GpuOptions & { budget
  */
 const maxYoungGenerationSizeMb = 6;
 
-/** One arithmetic thread: a pool of one that never ends, because linearizations and engine memory live in it. */
+/** One arithmetic thread: a pool of one that never ends, because linearizations and engine memory live in it. Its tasks run in order. */
 class Slot {
   #pool = new Piscina({
     filename: new URL('./thread.js', import.meta.url).href,
     minThreads: 1,
     maxThreads: 1,
+    // The next task is there when one ends.
+    concurrentTasksPerWorker: 2,
     idleTimeout: Infinity,
     // The thread must hear its shard port between and within tasks: it may never sleep on an atomic.
     atomics: 'disabled',
@@ -35,6 +37,7 @@ class Slot {
   });
   #port: MessagePort | undefined;
   #begin: () => Promise<{ value: Started }> = () => Promise.reject(new Error('the slot was not started'));
+  #restarting: Promise<unknown> | undefined;
   #closed = false;
   /** Tasks that run or wait here. */
   load = 0;
@@ -61,7 +64,8 @@ class Slot {
     } catch (error) {
       if (error instanceof IhvpError || this.#closed) throw error;
       this.usedBytes = 0;
-      await this.#begin();
+      // Two tasks may have been there.
+      await (this.#restarting ??= this.#begin().finally(() => (this.#restarting = undefined)));
       throw new WorkerLostError(`an arithmetic thread died: ${String(error)}`, { cause: error });
     } finally {
       this.load--;

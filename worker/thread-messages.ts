@@ -88,6 +88,12 @@ export interface ChainInput {
   seeds: number[];
 }
 
+/** A chain task as it comes to its thread: `after` names one that came to the same thread before. */
+export interface ChainTaskInput extends Omit<ChainInput, 'state'> {
+  id: number;
+  state: Float32Array | { after: number };
+}
+
 export interface RowGradientsInput {
   operator: string;
   point: ThreadPoint;

@@ -5,6 +5,7 @@ import { isPlugin } from '../protocol/model.js';
 import type { Engine } from './engines/engine.js';
 import { isOnGpu } from './engines/names.js';
 import { selfCheck } from './curvature/self-check.js';
+import { ChainEnds } from './chain-ends.js';
 import { openEagerEngine, openEngine, type EngineTensor } from './engines/select.js';
 import { evaluate } from './curvature/linearization.js';
 import { loadPlugins } from './plugins/plugin-file.js';
@@ -18,7 +19,7 @@ import { multiplyLeaves } from './tasks/multiply.js';
 import { multiplyRows as multiplyRowsOf } from './tasks/multiply-rows.js';
 import { rowGradients as gradientsOfRows } from './tasks/row-gradients.js';
 import type {
-  ChainInput,
+  ChainTaskInput,
   KroneckerInput,
   LinearizeInput,
   MultiplyInput,
@@ -49,6 +50,8 @@ interface Thread {
 }
 
 let thread: Thread | undefined;
+let last: Promise<unknown> = Promise.resolve();
+const chainEnds = new ChainEnds();
 const operators = new Map<string, ThreadOperator<EngineTensor> | PluginOperator>();
 
 export function start({
@@ -91,6 +94,7 @@ export function close({ operator }: { operator: string }): Promise<Outcome<void>
   return outcome(() => {
     operators.get(operator)?.close();
     operators.delete(operator);
+    chainEnds.forget(operator);
   });
 }
 
@@ -137,12 +141,17 @@ export function multiplyRows(input: MultiplyRowsInput): Promise<Outcome<Sums>> {
   });
 }
 
-export function chain(input: ChainInput): Promise<Outcome<Sums>> {
-  return outcome(() => {
-    const operator = find(input.operator);
-    return operator instanceof PluginOperator
+export function chain({ id, state: from, ...rest }: ChainTaskInput): Promise<Outcome<Sums>> {
+  return outcome(async () => {
+    const operator = find(rest.operator);
+    const state = 'after' in from ? chainEnds.after(rest.operator, from.after, rest.rhs.length) : from;
+    const input = { ...rest, state };
+    const sums = await (operator instanceof PluginOperator
       ? operator.chain(input)
-      : runChain(started().engine, operator, input);
+      : runChain(started().engine, operator, input));
+    // The answer itself is given away.
+    chainEnds.add(rest.operator, id, Float32Array.from(sums.values));
+    return sums;
   });
 }
 
@@ -167,7 +176,14 @@ function find(id: string): ThreadOperator<EngineTensor> | PluginOperator {
   return operator;
 }
 
-async function outcome<T>(work: () => T | Promise<T>): Promise<Outcome<T>> {
+/** Tasks come while one runs; they run one after another. */
+function outcome<T>(work: () => T | Promise<T>): Promise<Outcome<T>> {
+  const done = last.then(() => measured(work));
+  last = done;
+  return done;
+}
+
+async function measured<T>(work: () => T | Promise<T>): Promise<Outcome<T>> {
   const began = performance.now();
   try {
     const value = await work();

@@ -101,7 +101,9 @@ export function changeOfRoute(situation: Situation): Decision | undefined {
   const rank = Math.min(left / 2, budget / 2, dense / 2, mostRank);
   const isCheap = rank >= 2 * firstRank && 2 * firstRank <= late * dense;
   // A block of many directions gains little by a sketch that it spans itself.
-  const isSlow = left > (begun ? clearly : 1) * worthIt && (size > wide * count || left - count > perDigit * width * digits);
+  const isSlow =
+    left > (begun ? clearly : 1) * worthIt &&
+    (size > wide * count || left - count > perDigit * width * digits);
   if (!taken.includes('nystrom') && isKnown && isSlow && isCheap)
     return {
       route: 'nystrom',

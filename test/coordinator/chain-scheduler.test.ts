@@ -4,7 +4,7 @@ import { ChainScheduler } from '../../coordinator/chain-scheduler.js';
 import { heartbeat } from '../support/heartbeat.js';
 
 describe('ChainScheduler', () => {
-  it('take: one task waits on a worker beside those of its threads; all threads are used first', () => {
+  it('take: one task waits for each thread of a worker; all threads are used first', () => {
     const steps = fc.array(fc.tuple(fc.boolean(), fc.nat(4)), { maxLength: 60 });
     fc.assert(
       fc.property(
@@ -24,10 +24,10 @@ describe('ChainScheduler', () => {
             const taken = scheduler.take(shard, workers);
             const anyFree = workers.some(({ id, threads }) => load(id) < threads);
             if (taken === undefined)
-              for (const { id, threads } of workers) expect(load(id)).toBe(threads + 1);
+              for (const { id, threads } of workers) expect(load(id)).toBe(2 * threads);
             else {
               const { threads } = workers.find(({ id }) => id === taken)!;
-              expect(load(taken)).toBeLessThan(anyFree ? threads : threads + 1);
+              expect(load(taken)).toBeLessThan(anyFree ? threads : 2 * threads);
               running.push(taken);
             }
           }
@@ -44,11 +44,12 @@ describe('ChainScheduler', () => {
     expect(scheduler.take(1, workers)).toBe('b');
     expect(scheduler.take(1, workers)).toBe('a'); // b is full
     expect(scheduler.take(0, workers)).toBe('a'); // waits where its shard is
-    expect(scheduler.take(0, workers)).toBe('b'); // waits: one waits on a already
+    expect(scheduler.take(0, workers)).toBe('a');
+    expect(scheduler.take(0, workers)).toBe('b'); // waits: two wait on a already
+    expect(scheduler.take(2, workers)).toBe('b');
     expect(scheduler.take(2, workers)).toBeUndefined();
     scheduler.done('a');
-    scheduler.done('b');
-    scheduler.done('b');
+    for (let i = 0; i < 3; i++) scheduler.done('b');
     expect(scheduler.take(0, workers)).toBe('b'); // a has no free thread
   });
 

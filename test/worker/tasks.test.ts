@@ -254,7 +254,10 @@ describe('a worker', () => {
   it('goes on from what a chain task ends with that is still under way, to the same bits', async () => {
     const first = chain();
     const then = { shard: 1, seeds: [0, 2] };
-    const [one, other] = await Promise.all([call(first), call(chain({ ...then, state: { after: first.id } }))]);
+    const [one, other] = await Promise.all([
+      call(first),
+      call(chain({ ...then, state: { after: first.id } })),
+    ]);
     const [between, end] = [await inbox.get(one.block!), await inbox.get(other.block!)];
     expect(between).not.toEqual(v);
     const state = await outbox.send(between, 1);
