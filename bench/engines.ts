@@ -4,8 +4,8 @@ import { bindNetwork } from '../worker/curvature/network.js';
 import type { Engine } from '../worker/engines/engine.js';
 import { engineNames, isOnGpu, type EngineName } from '../worker/engines/names.js';
 import { openEngine, type EngineTensor } from '../worker/engines/select.js';
-import { largeMatmul, machineRate } from './machine.js';
-import { alternating, clocks, median, normals, ratio, type Work } from './measure.js';
+import { largeMatmul, startMachineGemm, type MachineGemm } from './machine.js';
+import { alternating, clocks, median, normals, ratio, turnSeconds, type Work } from './measure.js';
 import { networks, productFlops } from './networks.js';
 import { productWork } from './product-work.js';
 import { benchSolve } from './solve.js';
@@ -50,23 +50,24 @@ function workOf(engine: Engine<EngineTensor>, { network, count }: Case): Work {
 const clockOf = (name: string) => (isOnGpu(name) ? clocks.wall : clocks.cpu);
 
 /**
- * Product rate ÷ GEMM of one thread, in turns of both: OpenBLAS's where Python with NumPy is there, else the engine's own. GEMM's
- * rate is its best of each turn, the product's its mean.
+ * Product rate ÷ GEMM of one thread, means of the same time, in turns: OpenBLAS's where Python with NumPy is there, else the
+ * engine's own.
  */
 async function rateOfGemm(
   engine: Engine<EngineTensor>,
+  machine: MachineGemm | undefined,
   each: Case,
 ): Promise<{ ratio: number; gemm: number }> {
-  const matmul = largeMatmul(engine);
+  const own = largeMatmul(engine);
   const known: number[] = [];
-  const hasNumPy = machineRate() !== undefined;
-  const works = { own: hasNumPy ? undefined : matmul, product: workOf(engine, each) };
+  const works = { own: machine ? undefined : own, product: workOf(engine, each) };
   const turns = await alternating(works, clocks.cpu, {
-    onRound() {
-      if (hasNumPy) known.push(machineRate()!);
+    async onRound() {
+      if (machine) known.push(await machine.rate(turnSeconds));
     },
   });
-  const gemm = hasNumPy ? known : turns.own.map((seconds) => matmul.flops / seconds);
+  if (machine) own.dispose();
+  const gemm = machine ? known : turns.own.map((seconds) => own.flops / seconds);
   return {
     ratio: median(turns.product.map((seconds, turn) => flops(each) / seconds / gemm[turn]!)),
     gemm: median(gemm),
@@ -90,11 +91,14 @@ const asked = engineNames.filter(
   (name) => name !== 'onnx' && (!name.endsWith('webgpu') || process.argv.includes('--webgpu')),
 );
 const results: BenchRow[] = [];
-if (onnx)
+if (onnx) {
+  const machine = await startMachineGemm();
   for (const each of cases) {
-    const { ratio: share, gemm } = await rateOfGemm(onnx, each);
+    const { ratio: share, gemm } = await rateOfGemm(onnx, machine, each);
     results.push(row(each, `onnx: product rate ÷ GEMM (${gflops(gemm)})`, share, each.rate));
   }
+  machine?.stop();
+}
 for (const name of asked) {
   const other = await open(name);
   if (!other) continue;

@@ -8,8 +8,8 @@ import { isEager, isOnGpu } from '../worker/engines/names.js';
 import { openEngine, type EngineTensor } from '../worker/engines/select.js';
 import { setTensorflowDefaults } from '../worker/engines/tensorflow/environment.js';
 import { bestGradient, gradientFlops } from './best-gradient.js';
-import { largeMatmul, machineRate } from './machine.js';
-import { alternating, clocks, normals, ratio } from './measure.js';
+import { largeMatmul, startMachineGemm } from './machine.js';
+import { alternating, clocks, median, normals, ratio, turnSeconds } from './measure.js';
 import { networks, productFlops } from './networks.js';
 import { plainGradient } from './plain-gradient.js';
 import { productWork } from './product-work.js';
@@ -65,6 +65,7 @@ async function benchCase(engine: Engine<EngineTensor>, { title, network, goals }
   const longer = linearize(engine, bound, batchOf(2 * rows));
   const wider = wide && linearize(engine, wide, batch);
   const matmul = largeMatmul(engine);
+  const gemm: number[] = [];
   const turns = await alternating(
     {
       best,
@@ -79,6 +80,7 @@ async function benchCase(engine: Engine<EngineTensor>, { title, network, goals }
           : undefined,
     },
     clock,
+    { onRound: async () => void gemm.push((await machine?.rate(turnSeconds)) ?? NaN) },
   );
   for (const { held } of [linearization, longer, bound, wider, wide].filter((each) => each !== undefined))
     engine.dispose(held);
@@ -111,7 +113,7 @@ async function benchCase(engine: Engine<EngineTensor>, { title, network, goals }
     ),
     higher(
       `fraction of this machine's float32 GEMM rate, K = ${many}`,
-      flops / Math.min(...turns.many) / (machineRate() ?? NaN),
+      median(turns.many.map((seconds, turn) => flops / seconds / gemm[turn]!)),
     ),
   ]
     .filter(({ value }) => Number.isFinite(value))
@@ -136,6 +138,7 @@ const named = words.find((word) => !word.startsWith('-'));
 setTensorflowDefaults(named);
 const { engine, reason } = await openEngine(named ?? 'auto');
 process.stderr.write(`engine ${reason}\n`);
+const machine = await startMachineGemm();
 /** The GPU's time passes on no thread of this process. */
 const clock = isOnGpu(engine.name) ? clocks.wall : clocks.cpu;
 const results: BenchRow[] = [];
@@ -143,4 +146,5 @@ for (const each of cases) {
   process.stderr.write(`${each.title} …\n`);
   results.push(...(await benchCase(engine, each)));
 }
+machine?.stop();
 report(results);

@@ -1,15 +1,45 @@
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
 import type { Engine } from '../worker/engines/engine.js';
 import { normals, type Work } from './measure.js';
 
-/** Operations a second of one thread of OpenBLAS, where Python with NumPy is there to ask. */
-export function machineRate(): number | undefined {
-  const script =
-    'import numpy,time\na=numpy.random.rand(1024,1024).astype("f");b=a.copy();best=9\n' +
-    'for i in range(12):\n t=time.process_time();a@b;best=min(best,time.process_time()-t)\nprint(2*1024**3/best)';
+/** Multiplies 1024 × 1024 matrices, for as many CPU seconds as each line says, and tells the operations a second. */
+const script = `
+import numpy, sys, time
+a = numpy.random.rand(1024, 1024).astype("f")
+b = a.copy()
+for line in sys.stdin:
+    a @ b
+    runs, began = 0, time.process_time()
+    while time.process_time() - began < float(line):
+        a @ b
+        runs += 1
+    print(2 * 1024**3 * runs / (time.process_time() - began), flush=True)
+`;
+
+/** One thread of OpenBLAS, in a process of its own that waits between questions. */
+export interface MachineGemm {
+  /** Its mean operations a second over so many CPU seconds. */
+  rate: (seconds: number) => Promise<number>;
+  stop: () => void;
+}
+
+/** Undefined where there is no Python with NumPy. */
+export async function startMachineGemm(): Promise<MachineGemm | undefined> {
   const env = { ...process.env, OPENBLAS_NUM_THREADS: '1', MKL_NUM_THREADS: '1' };
-  const rate = Number(spawnSync('python3', ['-c', script], { env, encoding: 'utf8' }).stdout?.trim() || NaN);
-  return Number.isFinite(rate) && rate > 0 ? rate : undefined;
+  const python = spawn('python3', ['-c', script], { env, stdio: ['pipe', 'pipe', 'ignore'] });
+  python.on('error', () => {});
+  python.stdin.on('error', () => {});
+  const answers = createInterface({ input: python.stdout })[Symbol.asyncIterator]();
+  const gemm = {
+    async rate(seconds: number) {
+      python.stdin.write(`${seconds}\n`);
+      const { value } = (await answers.next()) as { value: string | undefined };
+      return Number(value ?? NaN);
+    },
+    stop: () => void python.kill(),
+  };
+  return (await gemm.rate(0.1)) > 0 ? gemm : undefined;
 }
 
 /** One large matMul, and its operations. */

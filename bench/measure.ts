@@ -29,33 +29,55 @@ export interface Work {
 /** Seconds of a run of each work in each turn; NaN for one that is absent. */
 export type Turns<Name extends string> = Record<Name, number[]>;
 
+/** Of a work, a turn. */
+export const turnSeconds = 0.3;
+/** V8 compiles what runs often, for a second of runs of a millisecond, on threads whose time would count. */
+const warmUpSeconds = 1.5;
+
+interface AlternatingOptions {
+  rounds?: number;
+  share?: number;
+  onRound?: () => Promise<void>;
+}
+
 /**
  * Measures works in turns of at least `share` seconds each, so that minutes in which the machine is slow do not count against
  * one of them; a turn tells its mean, so that short runs do not look fast beside long ones for one lucky moment. Each
- * is run once before, to warm up, and disposed of in the end.
+ * is run for a while before and disposed of in the end.
  */
 export async function alternating<Name extends string>(
   works: Readonly<Record<Name, Work | undefined>>,
   clock = clocks.wall,
-  { rounds = 9, share = 0.3, onRound = () => {} } = {},
+  { rounds = 9, share = turnSeconds, onRound = async () => {} }: AlternatingOptions = {},
 ): Promise<Turns<Name>> {
   const turns = {} as Record<string, number[]>;
   const entries = Object.entries<Work | undefined>(works);
   for (const [name, work] of entries) {
     turns[name] = [];
-    await work?.run();
+    await repeat(work, clocks.wall, warmUpSeconds);
   }
   for (let round = 0; round < rounds; round++) {
-    onRound();
+    await onRound();
     for (const [name, work] of entries) {
       const began = clock();
-      let runs = 0;
-      for (; work && clock() - began < share; runs++) await work.run();
-      turns[name]!.push((clock() - began) / (work ? runs : NaN));
+      const runs = await repeat(work, clock, share);
+      turns[name]!.push((clock() - began) / runs);
     }
   }
   for (const [, work] of entries) work?.dispose();
   return turns as Turns<Name>;
+}
+
+/** Runs a work for so many seconds, at least once. @returns how often; NaN where there is none */
+async function repeat(work: Work | undefined, clock: () => number, seconds: number): Promise<number> {
+  if (!work) return NaN;
+  const began = clock();
+  let runs = 0;
+  do {
+    await work.run();
+    runs++;
+  } while (clock() - began < seconds);
+  return runs;
 }
 
 /** How much longer a takes than b: the median over the turns, in each of which they ran one soon after the other. */
