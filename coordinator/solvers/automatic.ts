@@ -108,7 +108,7 @@ export async function automatic(
   const situation = (own: Pick<Situation, 'history' | 'width' | 'forecast'>): Situation => ({
     ...{ size, count, tolerance: options.tolerance, ...own },
     ...{ taken: steps.map((step) => step.route), plain, bound: made.bound, mostRank },
-    ...{ spent: meter.vectors, budget: budget(), seconds: meter.seconds / (meter.vectors || 1) },
+    ...{ spent: meter.vectors, budget: budget(), seconds: meter.seconds },
     ...{ direct: direct?.seconds, kfac: options.kfac?.seconds },
   });
   let forecast: number | undefined;
@@ -223,12 +223,12 @@ class Preconditioners {
   }
 }
 
-/** Counts passes, vectors and seconds. */
+/** Counts passes and vectors, and tells how long one takes. */
 class Meter implements Operator {
   readonly size: number;
   passes = 0;
   vectors = 0;
-  seconds = 0;
+  #each: number[] = [];
   readonly #operator: Operator;
 
   constructor(operator: Operator) {
@@ -241,7 +241,12 @@ class Meter implements Operator {
     const product = await this.#operator.multiply(block, count);
     this.passes += 1;
     this.vectors += count;
-    this.seconds += (performance.now() - began) / 1000;
+    this.#each.push((performance.now() - began) / 1000 / count);
     return product;
+  }
+
+  /** Of a vector in a product, the median: a farm's first products take longer. */
+  get seconds(): number {
+    return this.#each.sort((a, b) => a - b)[Math.floor(this.#each.length / 2)] ?? 0;
   }
 }

@@ -28,7 +28,7 @@ class BlockRecursion implements Recursion {
   readonly #preconditioner: Preconditioner | undefined;
   readonly #size: number;
   #columns: Column[];
-  /** K × p: where the directions are made, and M⁻¹R before them. */
+  /** K × p: where the directions are made, and what they are made of. */
   readonly #block: Float64Array;
   readonly #z: Float64Array;
   /** ‖M⁻¹r‖ of each where it started. */
@@ -47,7 +47,7 @@ class BlockRecursion implements Recursion {
   async begin(): Promise<this> {
     const z = await this.#preconditioned();
     this.#columns.forEach((column, k) => this.#lengths.set(column, norm(z[k]!)));
-    this.directions = this.#orthonormal(z);
+    this.directions = this.#orthonormal(z.map((row) => row.slice()));
     return this;
   }
 
@@ -84,8 +84,9 @@ class BlockRecursion implements Recursion {
     const z = await this.#preconditioned();
     const beta = gram(q, z);
     solveFactored(factor, width, beta, z.length);
-    addCombinations(z, -1, beta, p);
-    this.directions = this.#orthonormal(z);
+    const made = this.#rows(this.#z.subarray(0, z.length * this.#size));
+    addCombinations(made, -1, beta, p, z);
+    this.directions = this.#orthonormal(made);
     // Nothing left to go along: what is left of the residuals is below the rounding of their directions.
     if (this.directions.length === 0) for (const column of this.#columns) release(column, 'converged');
   }
@@ -98,12 +99,12 @@ class BlockRecursion implements Recursion {
     return Array.from({ length: block.length / this.#size }, (_, i) => row(block, i, this.#size));
   }
 
-  /** M⁻¹R */
+  /** M⁻¹R; R itself without M. */
   async #preconditioned(): Promise<Float64Array[]> {
     const residuals = this.#columns.map(({ r }) => r);
+    if (!this.#preconditioner) return residuals;
     const z = residuals.map((_, k) => row(this.#z, k, this.#size));
-    if (this.#preconditioner) await this.#preconditioner.apply(residuals, z);
-    else residuals.forEach((r, k) => z[k]!.set(r));
+    await this.#preconditioner.apply(residuals, z);
     return z;
   }
 

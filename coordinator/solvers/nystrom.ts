@@ -104,7 +104,7 @@ function approximate(probes: Float64Array[], images: Float64Array[], eigensolver
       }
     });
     const found = kept.map(() => new Float64Array(probes[0]!.length));
-    addCombinations(found, 1, weights, images);
+    addCombinations(found, 1, weights, images, 'nothing');
     addCombinations(
       found,
       1,

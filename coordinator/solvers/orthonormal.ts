@@ -21,14 +21,19 @@ export function orthonormal(
 ): Float64Array {
   const size = vectors[0]!.length;
   const basis: Float64Array[] = [];
-  block.fill(0);
-  const least = new Map(vectors.map((vector, i) => [vector, rounding * Math.max(norm(vector), lengths[i]!)]));
+  const least = new Map<Float64Array, number>();
   let left = vectors;
   while (left.length > 0) {
     const room = vectors.length - basis.length;
-    const { weights, rank } = basisOf(gram(left, left), left.length, room, told);
+    const products = gram(left, left);
+    if (least.size === 0)
+      vectors.forEach((vector, i) => {
+        const length = Math.sqrt(products[i * vectors.length + i]!);
+        least.set(vector, rounding * Math.max(length, lengths[i]!));
+      });
+    const { weights, rank } = basisOf(products, left.length, room, told);
     const found = Array.from({ length: rank }, (_, i) => row(block, basis.length + i, size));
-    addCombinations(found, 1, weights, left);
+    addCombinations(found, 1, weights, left, 'nothing');
     basis.push(...found);
     if (rank === 0 || rank === left.length || rank === room) break;
     for (let twice = 0; twice < 2; twice += 1) addCombinations(left, -1, gram(basis, left), basis);

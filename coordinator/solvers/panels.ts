@@ -62,26 +62,35 @@ function addDots(
   }
 }
 
-/** Y ← Y + sign·Cᵀ·X: every y_j gains sign·Σᵢ C[i, j]·xᵢ, with C as m × n, row by row. */
+/**
+ * Y ← B + sign·Cᵀ·X: every y_j is b_j and sign·Σᵢ C[i, j]·xᵢ, with C as m × n, row by row. B is Y itself, other rows as many,
+ * or nothing: then it does not matter what Y was.
+ */
 export function addCombinations(
   y: readonly Float64Array[],
   sign: 1 | -1,
   c: Float64Array,
   x: readonly Float64Array[],
+  b: readonly Float64Array[] | 'nothing' = y,
 ): void {
   const weight = (i: number, j: number) => sign * c[i * y.length + j]!;
-  for (let j = 0; j < y.length; j += most)
+  for (let j = 0; j < y.length; j += most) {
+    const into = y.slice(j, j + most);
+    const begin = b === 'nothing' ? b : b.slice(j, j + most);
     for (let i = 0; i < x.length; i += most)
-      addSums(y.slice(j, j + most), x.slice(i, i + most), (k, l) => weight(i + k, j + l));
+      addSums(into, i === 0 ? begin : into, x.slice(i, i + most), (k, l) => weight(i + k, j + l));
+  }
 }
 
 function addSums(
   y: readonly Float64Array[],
+  b: readonly Float64Array[] | 'nothing',
   x: readonly Float64Array[],
   weight: (i: number, j: number) => number,
 ): void {
   const [m, n] = [x.length, y.length];
-  const rows = [...y, ...x];
+  const blank = b === 'nothing' ? n : 0;
+  const rows = [...(b === 'nothing' ? y : b), ...x];
   const { length, pitch } = tileOf(rows);
   // Past the end of X its first of the group stands in, with no weight; past the end of Y a row that nobody reads does.
   const spare = 8 * pitch * rows.length;
@@ -93,7 +102,7 @@ function addSums(
         numbers[at++] = row < m && column < n ? weight(row, column) : 0;
       }
   for (let from = 0; from < rows[0]!.length; from += length) {
-    const staged = stage(rows, from, length, pitch);
+    const staged = stage(rows, from, length, pitch, blank);
     let weights = 8 * numbersStart;
     for (let j = 0; j < n; j += narrow)
       for (let i = 0; i < m; i += wide) {
@@ -116,13 +125,23 @@ function tileOf(rows: readonly Float64Array[]): { length: number; pitch: number 
   return { length, pitch: length + padding };
 }
 
-/** Copies a tile of each row. @returns how many values the kernels are to take of each: zeros make up a whole stride. */
-function stage(rows: readonly Float64Array[], from: number, length: number, pitch: number): number {
+/**
+ * Copies a tile of each row, zeros for the first `blank` of them.
+ * @returns how many values the kernels are to take of each: zeros make up a whole stride.
+ */
+function stage(
+  rows: readonly Float64Array[],
+  from: number,
+  length: number,
+  pitch: number,
+  blank = 0,
+): number {
   const there = Math.min(length, rows[0]!.length - from);
   const staged = Math.ceil(there / stride) * stride;
   for (let k = 0; k < rows.length; k += 1) {
-    memory.set(rows[k]!.subarray(from, from + there), k * pitch);
-    memory.fill(0, k * pitch + there, k * pitch + staged);
+    const copied = k < blank ? 0 : there;
+    if (copied > 0) memory.set(rows[k]!.subarray(from, from + there), k * pitch);
+    memory.fill(0, k * pitch + copied, k * pitch + staged);
   }
   return staged;
 }

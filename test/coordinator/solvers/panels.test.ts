@@ -41,4 +41,16 @@ describe.each(shapes)('panels of %d and %d rows of %d values', (m, n, length) =>
         expect(Math.abs(y[j]![t]! - (b[j]![t]! - taken))).toBeLessThan(1e-13 * m);
       }
   });
+
+  it('addCombinations: to other rows, or to nothing, whatever the rows were', () => {
+    const c = Float64Array.from(normals(m * n, 3));
+    const [y, sums] = [b.map((one) => one.slice().fill(NaN)), b.map((one) => one.slice())];
+    addCombinations(y, -1, c, a, b);
+    addCombinations(sums, -1, c, a);
+    expect(y).toEqual(sums);
+    const zeros = b.map((one) => new Float64Array(one.length));
+    addCombinations(y, 1, c, a, 'nothing');
+    addCombinations(zeros, 1, c, a);
+    expect(y).toEqual(zeros);
+  });
 });
