@@ -38,14 +38,18 @@ export async function downloadBlock<T>(
     : downloadFlat(device, layout, () => block, scratch);
 }
 
-/** The same for a block that is yet to be made, and freed: a device that records graphs has one for all of it. */
+/**
+ * The same for a block that is yet to be made, and freed: a device that records graphs has one for all of it, which it takes
+ * again for the same `key` (see `Device.repeat`).
+ */
 export async function makeAndDownloadBlock<T>(
   device: Device<T>,
   layout: ParameterLayout,
   make: () => Block<T>,
-  scratch?: Float32Array,
+  scratch: Float32Array | undefined,
+  repeated: Repeated<T>,
 ): Promise<Float32Array> {
-  if (!device.read) return downloadFlat(device, layout, make, scratch);
+  if (!device.read) return downloadFlat(device, layout, make, scratch, repeated);
   const block = device.tidy(make, ({ slices }) => slices);
   const values = readBlock(device, layout, block, scratch);
   device.dispose(block.slices);
@@ -68,16 +72,23 @@ function readBlock<T>(
   return scratch;
 }
 
+interface Repeated<T> {
+  key: object;
+  inputs: readonly T[];
+}
+
 async function downloadFlat<T>(
   device: Device<T>,
   layout: ParameterLayout,
   make: () => Block<T>,
   scratch: Float32Array | undefined,
+  repeated?: Repeated<T>,
 ): Promise<Float32Array> {
-  const flat = device.tidy(
-    () => flatten(device, layout, make()),
-    (tensor) => [tensor],
-  );
+  const work = () => flatten(device, layout, make());
+  const flat =
+    repeated && device.repeat
+      ? device.repeat(repeated.key, repeated.inputs, work)
+      : device.tidy(work, (tensor) => [tensor]);
   const values = await device.download(flat, scratch);
   device.dispose([flat]);
   return values;

@@ -153,7 +153,8 @@ export async function product<T>(
   scratch?: Float32Array,
 ): Promise<Float32Array> {
   const { layout } = linearization.bound;
-  return makeAndDownloadBlock(device, layout, () => multiply(device, linearization, tangent), scratch);
+  const make = () => multiply(device, linearization, tangent);
+  return makeAndDownloadBlock(device, layout, make, scratch, { key: linearization, inputs: tangent.held });
 }
 
 /** The linearization of some of the rows, repeats allowed, without another pass. Free it like its source. */

@@ -77,6 +77,11 @@ export interface Device<T> extends Operations<T> {
    * `dispose`, whatever scope surrounds this one.
    */
   tidy<R>(work: () => R, kept: (result: R) => readonly T[]): R;
+  /**
+   * `tidy` for work that makes one tensor and is done over and over. All that it reads beside `inputs` is the same each time and
+   * lives as long as `key`: a device that records graphs takes the graph of the last time.
+   */
+  repeat?(key: object, inputs: readonly T[], work: () => T): T;
   dispose(tensors: readonly T[]): void;
   /** Bytes of the values of these tensors; what several of them share counts once. */
   bytesOf(tensors: readonly T[]): number;

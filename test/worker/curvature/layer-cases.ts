@@ -2,7 +2,7 @@ import { activations } from '../../../protocol/layers.js';
 import type { LayerDescription } from '../../../protocol/layers.js';
 import type { Curvature } from '../../../protocol/requests.js';
 import { NetworkCheck } from './network-check.js';
-import { networkProblem } from './problem.js';
+import { networkProblem, type Problem } from './problem.js';
 
 /** Float32 through about ten products and sums of at most a few hundred terms. */
 export const layerTolerance = 5e-6;
@@ -267,13 +267,16 @@ const cases: Record<string, LayerCase> = {
 export const layerTitles = Object.keys(cases);
 
 /** Products and gradients of five rows, and of selections of them: three right-hand sides. */
-export function layerCheck(title: string, curvature: Curvature): NetworkCheck {
+export function layerProblem(title: string): Problem {
   const { shape, layers, feature } = cases[title]!;
   const index = layerTitles.indexOf(title);
   const loss = index % 2 ? 'softmaxCrossEntropy' : 'squaredError';
   const options = { size: 0.7, ...(feature && { feature }) };
-  const problem = networkProblem({ input: { shape }, layers, loss }, 5, 100 + index, options);
-  return new NetworkCheck(problem, {
+  return networkProblem({ input: { shape }, layers, loss }, 5, 100 + index, options);
+}
+
+export function layerCheck(title: string, curvature: Curvature): NetworkCheck {
+  return new NetworkCheck(layerProblem(title), {
     curvature,
     count: 3,
     selections: [

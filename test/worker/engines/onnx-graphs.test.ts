@@ -7,9 +7,10 @@ import protobuf from 'protobufjs';
 import { evaluate, linearize, prepareTangent, product } from '../../../worker/curvature/linearization.js';
 import { runLissa } from '../../../worker/curvature/lissa-step.js';
 import { bindNetwork } from '../../../worker/curvature/network.js';
-import { openEngine } from '../../../worker/engines/select.js';
+import { openEngine, type EngineTensor } from '../../../worker/engines/select.js';
 import { onnxProto } from '../../../worker/engines/onnx/proto.js';
 import { absent } from '../../support/engines.js';
+import { layerProblem, layerTitles } from '../curvature/layer-cases.js';
 import { networkProblem } from '../curvature/problem.js';
 
 const reason = absent.get('onnx');
@@ -112,6 +113,64 @@ const problems = [
       expect([status, stderr]).toEqual([0, '']);
     },
   );
+
+  it.each(layerTitles)(
+    'repeat: %s: a product by the graph of an earlier one is that of a graph of its own, bit for bit',
+    async (title) => {
+      const { engine } = await openEngine('onnx');
+      const { network, parameters, batch, uniform } = layerProblem(title);
+      const bound = bindNetwork(engine, network, parameters);
+      const linearization = linearize(engine, bound, batch);
+      const before = engine.memory();
+      const productOf = async (vectors: Float32Array, at = linearization) => {
+        const tangent = prepareTangent(engine, bound, vectors, vectors.length / parameters.length);
+        const values = await product(engine, at, tangent);
+        engine.dispose(tangent.held);
+        return values;
+      };
+      const vectors = [1, 3, 1, 3, 1].map((count) => uniform(count * parameters.length));
+      const found: Float32Array[] = [];
+      for (const block of vectors) found.push(await productOf(block));
+      expect(engine.memory()).toEqual(before);
+      for (const [i, block] of vectors.entries()) {
+        const own = linearize(engine, bound, batch);
+        expect(await productOf(block, own)).toEqual(found[i]);
+        engine.dispose(own.held);
+      }
+      expect(found[2]).not.toEqual(found[0]);
+      engine.dispose([...linearization.held, ...bound.held]);
+      expect(engine.memory()).toEqual({ tensors: 0, bytes: 0 });
+    },
+  );
+
+  it('repeat: does the work again where the graph was given up, or other tensors share their values', async () => {
+    const { engine } = await openEngine('onnx');
+    const key = {};
+    let worked = 0;
+    const vector = (...values: number[]) => engine.upload(Float32Array.from(values), [values.length]);
+    const sum = async (a: EngineTensor, b: EngineTensor) => {
+      const made = engine.repeat!(key, [a, b], () => {
+        worked += 1;
+        return engine.add(engine.scale(a, 10), b);
+      });
+      const values = Array.from(await engine.download(made));
+      engine.dispose([made]);
+      return values;
+    };
+    const [a, b, c] = [vector(1, 2), vector(3, 4), vector(5, 6, 7)];
+    expect([await sum(a, b), await sum(b, a), worked]).toEqual([[13, 24], [31, 42], 1]);
+    expect([await sum(a, a), await sum(b, b), worked]).toEqual([[11, 22], [33, 44], 2]);
+    expect([await sum(c, c), await sum(a, b), worked]).toEqual([[55, 66, 77], [13, 24], 3]);
+    for (let length = 1; length <= 70; length++) {
+      const ones = engine.upload(new Float32Array(length).fill(1), [length]);
+      const twos = engine.add(ones, ones);
+      await engine.download(twos);
+      engine.dispose([ones, twos]);
+    }
+    expect([await sum(a, b), await sum(b, a), worked]).toEqual([[13, 24], [31, 42], 4]);
+    engine.dispose([a, b, c]);
+    expect(engine.memory()).toEqual({ tensors: 0, bytes: 0 });
+  });
 
   it('sessions: more graphs than are kept, and the first one again', async () => {
     const { engine } = await openEngine('onnx');

@@ -2,11 +2,15 @@ import type { Engine, EngineMemory } from '../engine.js';
 import { Call, Calls } from './calls.js';
 import { RecordingConvolutions } from './convolution.js';
 import type { RecordingName } from '../names.js';
+import { Recording, type ClosedGraph } from './recording.js';
 import type { Ort } from './runtime.js';
 import type { Sessions } from './sessions.js';
 import { GraphValue, OnnxTensor, Storage } from './tensor.js';
 import { sizeOf } from '../../../protocol/shapes.js';
 import { Trace } from './trace.js';
+
+/** Recordings of one key that are kept. */
+const mostRecordings = 4;
 
 /**
  * ONNX Runtime as an engine. Operations are written down; the outermost `tidy` — or an operation outside any — closes a
@@ -22,6 +26,8 @@ export class OnnxEngine extends RecordingConvolutions implements Engine<OnnxTens
   #live = new Set<OnnxTensor>();
   #indices = new WeakMap<Int32Array, Storage>();
   #bytes = 0;
+  /** What was recorded for each key of `repeat`: for several numbers of right-hand sides, say. */
+  #recordings = new WeakMap<object, Recording[]>();
 
   constructor(
     readonly name: RecordingName,
@@ -65,14 +71,52 @@ export class OnnxEngine extends RecordingConvolutions implements Engine<OnnxTens
     }
   }
 
+  repeat(key: object, inputs: readonly OnnxTensor[], work: () => OnnxTensor): OnnxTensor {
+    if (this.#trace) return work();
+    const recordings = this.#recordings.get(key) ?? [];
+    for (const recording of recordings) {
+      const program = recording.fits(inputs) && this.sessions.known(recording.key);
+      if (!program) continue;
+      const { shape, matrix, size } = recording;
+      const result = new Storage('float32', size);
+      this.#calls.add(new Call(program, recording.sourcesFor(inputs), [result]));
+      const made = new OnnxTensor(shape, result, matrix);
+      this.#keep(made);
+      return made;
+    }
+    let closed: ClosedGraph | undefined;
+    const made = this.#tidy(
+      work,
+      (tensor) => [tensor],
+      (graph) => (closed = graph),
+    );
+    if (closed) {
+      const others = recordings.filter((recording) => !recording.fits(inputs)).slice(1 - mostRecordings);
+      this.#recordings.set(key, [...others, new Recording(closed, inputs, made)]);
+    }
+    return made;
+  }
+
   tidy<R>(work: () => R, kept: (result: R) => readonly OnnxTensor[]): R {
+    return this.#tidy(work, kept);
+  }
+
+  #tidy<R>(
+    work: () => R,
+    kept: (result: R) => readonly OnnxTensor[],
+    onClosed: (graph: ClosedGraph) => void = () => {},
+  ): R {
     const outer = this.#trace;
     const trace = (this.#trace = outer ?? new Trace());
     let closed = outer !== undefined;
     try {
       const result = work();
       for (const tensor of kept(result)) if (!this.#live.has(tensor)) trace.kept.add(tensor);
-      if (!outer) closed = this.#close(trace);
+      if (!outer) {
+        const graph = this.#close(trace);
+        closed = graph !== undefined;
+        if (graph) onClosed(graph);
+      }
       return result;
     } finally {
       this.#trace = outer;
@@ -122,7 +166,7 @@ export class OnnxEngine extends RecordingConvolutions implements Engine<OnnxTens
   }
 
   /** Turns what was recorded into a call that waits, if anything outlives it, and that into tensors of their own. */
-  #close(trace: Trace): boolean {
+  #close(trace: Trace): ClosedGraph | undefined {
     const outputs = new Map<GraphValue, Storage>();
     for (const tensor of trace.kept) {
       const { source } = tensor;
@@ -133,11 +177,11 @@ export class OnnxEngine extends RecordingConvolutions implements Engine<OnnxTens
       }
       this.#keep(tensor);
     }
-    if (outputs.size === 0) return false;
+    if (outputs.size === 0) return undefined;
     const values = [...outputs.keys()];
     const program = this.sessions.program(trace.key(values), () => trace.graph(values));
     this.#calls.add(new Call(program, trace.sources, [...outputs.values()]));
-    return true;
+    return { key: program.key, sources: trace.sources };
   }
 
   #keep(tensor: OnnxTensor): void {

@@ -13,7 +13,10 @@ export class Program {
   readonly model: Uint8Array;
   session: Promise<OrtSession> | undefined;
 
-  constructor(graph: Graph) {
+  constructor(
+    readonly key: string,
+    graph: Graph,
+  ) {
     this.inputs = graph.inputs;
     this.outputs = graph.outputs;
     this.bytes = graph.nodes.reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
@@ -36,12 +39,20 @@ export class Sessions {
     private readonly onModel: (model: Uint8Array) => Promise<void> = async () => {},
   ) {}
 
-  program(key: string, graph: () => Graph): Program {
-    const known = this.#programs.get(key);
-    const program = known ?? new Program(graph());
+  /** The program of a graph that was there before and was not given up. */
+  known(key: string): Program | undefined {
+    const program = this.#programs.get(key);
+    if (!program) return undefined;
     this.#programs.delete(key);
     this.#programs.set(key, program);
-    if (known) return program;
+    return program;
+  }
+
+  program(key: string, graph: () => Graph): Program {
+    const known = this.known(key);
+    if (known) return known;
+    const program = new Program(key, graph());
+    this.#programs.set(key, program);
     this.#bytes += program.bytes;
     for (const [oldest, evicted] of this.#programs) {
       const { size } = this.#programs;
