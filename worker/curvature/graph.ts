@@ -44,14 +44,12 @@ export function linearizeGraph<T>(
   return gradients.map((gradient) => gradient?.tangentMaps(curvature));
 }
 
-/** One tangent forward and one tangent backward pass: the slices of every node, in the order of the nodes. */
-export function tangentPass<T>(
-  ops: Operations<T>,
+/** The tangent forward pass: the network's output's, and what each node needs to go back. */
+export function tangentForward<T>(
   graph: Graph<T>,
   maps: readonly (TangentMaps<T> | undefined)[],
   directions: readonly (ParameterDirections<T> | undefined)[],
-  outputDelta: (outputTangent: T) => T,
-): T[] {
+) {
   const tangents: (T | undefined)[] = [];
   const passes = graph.map(({ inputs }, index) => {
     const pass = maps[index]?.forward(
@@ -61,7 +59,19 @@ export function tangentPass<T>(
     tangents.push(pass?.outputTangent);
     return pass;
   });
-  const slices = backwards(ops, graph, outputDelta(tangents.at(-1)!), (index, delta) => {
+  return { outputTangent: tangents.at(-1)!, passes };
+}
+
+/** One tangent forward and one tangent backward pass: the slices of every node, in the order of the nodes. */
+export function tangentPass<T>(
+  ops: Operations<T>,
+  graph: Graph<T>,
+  maps: readonly (TangentMaps<T> | undefined)[],
+  directions: readonly (ParameterDirections<T> | undefined)[],
+  outputDelta: (outputTangent: T) => T,
+): T[] {
+  const { outputTangent, passes } = tangentForward(graph, maps, directions);
+  const slices = backwards(ops, graph, outputDelta(outputTangent), (index, delta) => {
     const back = passes[index]!.backward(delta);
     return { result: back.slices, inputDeltas: back.inputDeltaTangents };
   });

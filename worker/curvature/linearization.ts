@@ -4,7 +4,8 @@ import { uploadBatch } from './batch.js';
 import type { Batch } from './batch.js';
 import { downloadBlock, makeAndDownloadBlock, uploadBlock } from './block.js';
 import type { Block } from './block.js';
-import { forward, linearizeGraph, tangentPass } from './graph.js';
+import { forward, linearizeGraph, tangentForward, tangentPass } from './graph.js';
+import { matrixShape, mulEachTangent, sumOfAxis } from './layer.js';
 import type { LayerGradient, ParameterDirections, TangentMaps } from './layer.js';
 import { evaluateLoss } from './losses.js';
 import type { OutputHessian } from './losses.js';
@@ -21,6 +22,8 @@ export interface Linearization<T> {
   bound: BoundNetwork<T>;
   /** Of each node of the network's graph; undefined where no parameter decides its output. */
   layers: readonly (TangentMaps<T> | undefined)[];
+  /** Of each row's loss in the outputs, times the row's weight: rows × outputs. */
+  outputGradient: T;
   outputHessian: OutputHessian<T>;
   /** Its tensors; `device.dispose(linearization.held)` frees it. */
   held: readonly T[];
@@ -157,6 +160,31 @@ export async function product<T>(
   return makeAndDownloadBlock(device, layout, make, scratch, { key: linearization, inputs: tangent.held });
 }
 
+/**
+ * ∇ℓᵢ·v for each row i and direction v, times the row's weight: rows × K values, downloaded. The tangent pass forward and no
+ * more; what an influence score is made of.
+ */
+export async function rowDerivatives<T>(
+  device: Device<T>,
+  { bound, layers, outputGradient, rows }: Linearization<T>,
+  { block, directions }: Tangent<T>,
+): Promise<Float32Array> {
+  const { count } = block;
+  const derivatives = device.tidy(
+    () => {
+      const { outputTangent } = tangentForward(bound.graph, layers, directions);
+      const products = mulEachTangent(device, outputGradient, outputTangent);
+      const width = matrixShape(device, products)[1] / count;
+      const sums = sumOfAxis(device, device.reshape(products, [rows * count, width]), 1);
+      return device.reshape(sums, [rows, count]);
+    },
+    (made) => [made],
+  );
+  const values = await device.download(derivatives);
+  device.dispose([derivatives]);
+  return values;
+}
+
 /** The linearization of some of the rows, repeats allowed, without another pass. Free it like its source. */
 export function selectRows<T>(
   device: Device<T>,
@@ -170,6 +198,7 @@ export function selectRows<T>(
         source.bound,
         indices.length,
         source.layers.map((layer) => layer?.selectRows(indices)),
+        device.gatherRows(source.outputGradient, indices),
         source.outputHessian.selectRows(indices),
       ),
     (result) => result.held,
@@ -181,23 +210,27 @@ function linearization<T>(
   bound: BoundNetwork<T>,
   rows: number,
   layers: readonly (TangentMaps<T> | undefined)[],
+  outputGradient: T,
   outputHessian: OutputHessian<T>,
 ): Linearization<T> {
-  const held = [...new Set([...layers.flatMap((layer) => layer?.held ?? []), ...outputHessian.held])];
-  return { rows, bound, layers, outputHessian, held, bytes: device.bytesOf(held) };
+  const ofLayers = layers.flatMap((layer) => layer?.held ?? []);
+  const held = [...new Set([...ofLayers, outputGradient, ...outputHessian.held])];
+  return { rows, bound, layers, outputGradient, outputHessian, held, bytes: device.bytesOf(held) };
 }
 
 const linearizationOf = <T>(
   device: Device<T>,
   bound: BoundNetwork<T>,
   rows: number,
-  { layers, outputHessian }: Pass<T>,
+  { layers, outputGradient, outputHessian }: Pass<T>,
   curvature: Curvature,
-): Linearization<T> => linearization(device, bound, rows, linearizeGraph(layers, curvature), outputHessian);
+): Linearization<T> =>
+  linearization(device, bound, rows, linearizeGraph(layers, curvature), outputGradient, outputHessian);
 
 interface Pass<T> {
   layers: readonly (LayerGradient<T> | undefined)[];
   rowLosses: T;
+  outputGradient: T;
   outputHessian: OutputHessian<T>;
 }
 
@@ -205,5 +238,10 @@ function forwardAndBackward<T>(device: Device<T>, bound: BoundNetwork<T>, batch:
   const { features, labels, weights } = uploadBatch(device, bound.network, batch);
   const pass = forward(device, bound.graph, features);
   const loss = evaluateLoss(device, bound.network, pass.output, labels, weights);
-  return { layers: pass.backward(loss.gradient), rowLosses: loss.rowLosses, outputHessian: loss.hessian };
+  return {
+    layers: pass.backward(loss.gradient),
+    rowLosses: loss.rowLosses,
+    outputGradient: loss.gradient,
+    outputHessian: loss.hessian,
+  };
 }

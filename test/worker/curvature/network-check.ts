@@ -4,6 +4,7 @@ import {
   linearize,
   prepareTangent,
   product,
+  rowDerivatives,
   selectRows,
 } from '../../../worker/curvature/linearization.js';
 import type { Linearization } from '../../../worker/curvature/linearization.js';
@@ -36,7 +37,9 @@ export class NetworkCheck {
   readonly #selections: readonly Int32Array[];
   /** K × p */
   readonly #vectors: Float32Array;
-  #answers: { loss: number; gradient: Float64Array; products: Float64Array[][] } | undefined;
+  #answers:
+    | { loss: number; gradient: Float64Array; products: Float64Array[][]; derivatives: Float64Array[][] }
+    | undefined;
 
   constructor(problem: Problem, { curvature = 'hessian', count = 1, selections = [] }: CheckOptions = {}) {
     this.#problem = problem;
@@ -50,7 +53,7 @@ export class NetworkCheck {
   async errors<T>(engine: Engine<T>, counts: readonly number[] = [this.#count]) {
     const { network, parameters, batch } = this.#problem;
     const answers = (this.#answers ??= this.#float64());
-    const errors = new LargestErrors<'loss' | 'gradient' | 'product' | 'symmetry'>();
+    const errors = new LargestErrors<'loss' | 'gradient' | 'product' | 'symmetry' | 'rowDerivatives'>();
 
     const bound = bindNetwork(engine, network, parameters);
     const { loss, gradient } = await evaluate(engine, bound, batch);
@@ -67,6 +70,15 @@ export class NetworkCheck {
         const products = split(await product(engine, linearization, tangent), count);
         for (const [k, found] of products.entries())
           errors.note('product', relativeError(found, answers.products[index]![k]!));
+        const derivatives = await rowDerivatives(engine, linearization, tangent);
+        for (let k = 0; k < count; k += 1)
+          errors.note(
+            'rowDerivatives',
+            relativeError(
+              derivatives.filter((_, at) => at % count === k),
+              answers.derivatives[index]![k]!,
+            ),
+          );
         if (count > 1) errors.note('symmetry', asymmetry(split(vectors, count), products));
       }
       engine.dispose(tangent.held);
@@ -83,7 +95,15 @@ export class NetworkCheck {
     const products = [referenceRows, ...selected].map((some) =>
       split(this.#vectors, this.#count).map((v) => multiply(network, parameters, some, v)),
     );
-    return { ...referenceGradient(network, parameters, referenceRows), products };
+    const derivatives = [referenceRows, ...selected].map((some) => {
+      const gradients = some.map((row) => referenceGradient(network, parameters, [row]).gradient);
+      return split(this.#vectors, this.#count).map((v) =>
+        Float64Array.from(gradients, (gradient) =>
+          v.reduce((sum, value, i) => sum + value * gradient[i]!, 0),
+        ),
+      );
+    });
+    return { ...referenceGradient(network, parameters, referenceRows), products, derivatives };
   }
 }
 

@@ -60,12 +60,21 @@ export abstract class RecordingOperations implements Omit<
     });
   }
 
-  transpose(a: OnnxTensor, order: readonly number[]) {
+  transpose(a: OnnxTensor, order: readonly number[]): OnnxTensor {
     const shape = order.map((axis) => a.shape[axis]!);
     const matrix = matrixOfOrder(a.shape, order);
     if (matrix?.includes(1)) return this.reshape(a, shape);
+    const cut = a.matrix && axesOf(a.shape, a.matrix[1]);
+    if (cut !== undefined) {
+      // Of a transpose: both are one permutation of the axes as the values lie.
+      const lying = this.view(a, [...a.shape.slice(cut), ...a.shape.slice(0, cut)]);
+      const after = a.shape.length - cut;
+      return this.transpose(
+        lying,
+        order.map((axis) => (axis < cut ? axis + after : axis - cut)),
+      );
+    }
     if (matrix && !a.matrix) return this.view(a, shape, matrix);
-    if (matrix && a.matrix && sameShape(a.matrix, [matrix[1], matrix[0]])) return this.view(a, shape);
     return this.record((trace) => tensor(trace.node('Transpose', [trace.read(a)], shape, { perm: order })));
   }
 
@@ -367,6 +376,13 @@ const filled = (trace: Trace, shape: readonly number[], value: number) =>
   trace.node('Expand', [trace.float(value), trace.integers(...shape)], shape);
 
 const tensor = (value: GraphValue, shape: readonly number[] = value.shape) => new OnnxTensor(shape, value);
+
+/** How many of the first axes have so many values together, if some have. */
+function axesOf(shape: readonly number[], size: number): number | undefined {
+  for (let count = 0, product = 1; count <= shape.length; product *= shape[count++]!)
+    if (product === size) return count;
+  return undefined;
+}
 
 /** Whether its values are those of its transpose, as a matrix. */
 const isTransposed = ({ matrix, shape }: OnnxTensor) =>
