@@ -103,7 +103,10 @@ async function solve(
 
 /** A solve of less than so many seconds is repeated: its time says little. */
 const short = 2;
-const rounds = 9;
+/** How often, so that all solves by auto take about four seconds. */
+const roundsOf = (seconds: number) => Math.min(41, Math.max(9, Math.ceil(4 / seconds)));
+/** A method that takes so many times as long as auto is not repeated. */
+const far = 3;
 
 /**
  * Every method, each vector to a tolerance, and how far auto is from the best of them: where they are short, the median of how
@@ -125,8 +128,9 @@ async function compare(
     found.set(name, solved);
     seconds.set(name, [solved.seconds.solving]);
   }
-  const close = methods.filter(([name]) => median(seconds.get(name)!) < short);
-  for (let round = 1; round < rounds && close.length > 0; round++)
+  const [once] = seconds.get('auto')!;
+  const close = methods.filter(([name]) => seconds.get(name)![0]! < Math.min(short, far * once!));
+  for (let round = 1; round < roundsOf(once!) && close.length > 0; round++)
     for (const [name, method] of close) {
       const { report: again } = await submit(client, problem, count, method);
       seconds.get(name)!.push(again.seconds.solving);
