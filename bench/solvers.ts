@@ -102,7 +102,7 @@ async function solve(
 }
 
 /** A solve of less than so many seconds is repeated: its time says little. */
-const short = 2;
+const short = 3;
 /** How often, so that all solves by auto take about four seconds. */
 const roundsOf = (seconds: number) => Math.min(41, Math.max(9, Math.ceil(4 / seconds)));
 /** A method that takes so many times as long as auto is not repeated. */
