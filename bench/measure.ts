@@ -54,22 +54,20 @@ export async function alternating<Name extends string>(
   const entries = Object.entries<Work | undefined>(works);
   for (const [name, work] of entries) {
     turns[name] = [];
-    await repeat(work, clocks.wall, warmUpSeconds);
+    await secondsOfRun(work, clocks.wall, warmUpSeconds);
   }
   for (let round = 0; round < rounds; round++) {
     await onRound();
     for (const [name, work] of entries) {
-      const began = clock();
-      const runs = await repeat(work, clock, share);
-      turns[name]!.push((clock() - began) / runs);
+      turns[name]!.push(await secondsOfRun(work, clock, share));
     }
   }
   for (const [, work] of entries) work?.dispose();
   return turns as Turns<Name>;
 }
 
-/** Runs a work for so many seconds, at least once. @returns how often; NaN where there is none */
-async function repeat(work: Work | undefined, clock: () => number, seconds: number): Promise<number> {
+/** Of a work's runs, the mean over so many seconds and one run at least; NaN where there is none. */
+async function secondsOfRun(work: Work | undefined, clock: () => number, seconds: number): Promise<number> {
   if (!work) return NaN;
   const began = clock();
   let runs = 0;
@@ -77,7 +75,7 @@ async function repeat(work: Work | undefined, clock: () => number, seconds: numb
     await work.run();
     runs++;
   } while (clock() - began < seconds);
-  return runs;
+  return (clock() - began) / runs;
 }
 
 /** How much longer a takes than b: the median over the turns, in each of which they ran one soon after the other. */

@@ -247,6 +247,7 @@ class Meter implements Operator {
 
   /** Of a vector in a product, the median: a farm's first products take longer. */
   get seconds(): number {
-    return this.#each.sort((a, b) => a - b)[Math.floor(this.#each.length / 2)] ?? 0;
+    const sorted = this.#each.toSorted((a, b) => a - b);
+    return sorted[Math.floor(sorted.length / 2)] ?? 0;
   }
 }

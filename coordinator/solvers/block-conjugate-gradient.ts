@@ -47,7 +47,9 @@ class BlockRecursion implements Recursion {
   async begin(): Promise<this> {
     const z = await this.#preconditioned();
     this.#columns.forEach((column, k) => this.#lengths.set(column, norm(z[k]!)));
-    this.directions = this.#orthonormal(z.map((row) => row.slice()));
+    const copies = this.#rows(this.#z);
+    z.forEach((row, k) => copies[k]!.set(row));
+    this.directions = this.#orthonormal(copies);
     return this;
   }
 

@@ -99,10 +99,10 @@ export class LissaChain {
       const visit = this.#next;
       if (!visit) return;
       this.#next = this.#tasks.next().value;
-      const goesOn = this.#next && this.visits + 1 < limit.visits;
+      const next = this.visits + 1 < limit.visits ? this.#next : undefined;
       const { shard, minibatches, endsPass } = visit;
       const task = { ...stepOf(visit), state: this.state };
-      const state = await runner.run(task, goesOn ? stepOf(this.#next!) : undefined);
+      const state = await runner.run(task, next && stepOf(next));
       const shardRows = runner.shards[shard]!.rows;
       const rows = rowsIn(minibatches, shardRows, batchSize);
       onTask(rows);

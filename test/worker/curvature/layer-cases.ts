@@ -266,7 +266,7 @@ const cases: Record<string, LayerCase> = {
 /** Every layer, by title; the first number of a case is its seed's. */
 export const layerTitles = Object.keys(cases);
 
-/** Products and gradients of five rows, and of selections of them: three right-hand sides. */
+/** Of five rows. */
 export function layerProblem(title: string): Problem {
   const { shape, layers, feature } = cases[title]!;
   const index = layerTitles.indexOf(title);
@@ -275,6 +275,7 @@ export function layerProblem(title: string): Problem {
   return networkProblem({ input: { shape }, layers, loss }, 5, 100 + index, options);
 }
 
+/** Products and gradients of the rows, and of selections of them: three right-hand sides. */
 export function layerCheck(title: string, curvature: Curvature): NetworkCheck {
   return new NetworkCheck(layerProblem(title), {
     curvature,
